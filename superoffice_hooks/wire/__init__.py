@@ -1,0 +1,1 @@
+"""What SuperOffice puts on the wire: standard library only, no Django, no I/O."""
