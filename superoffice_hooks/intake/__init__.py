@@ -1,0 +1,1 @@
+"""The only writers: from a request to rows."""

@@ -1,0 +1,86 @@
+"""One delivery, from its bytes to an outcome: verify, parse, record, announce."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from superoffice_hooks.conf import Endpoint
+from superoffice_hooks.exceptions import PayloadError
+from superoffice_hooks.intake.rows import Arrival, keep, record
+from superoffice_hooks.models import Delivery, Event, Outcome
+from superoffice_hooks.signals import event_recorded
+from superoffice_hooks.wire.payload import guid, parse
+from superoffice_hooks.wire.signature import key_id, verify
+
+SIGNATURE_HEADER: Final = "X-SuperOffice-Signature"
+EVENT_ID_HEADER: Final = "X-SuperOffice-EventId"
+
+# Somebody's credentials are no evidence of ours, and the signature has a column of its own.
+UNKEPT_HEADERS: Final = frozenset(
+    {"authorization", "cookie", "proxy-authorization", SIGNATURE_HEADER.lower()}
+)
+MAX_HEADERS: Final = 64
+MAX_HEADER_LENGTH: Final = 1024
+_BODY_NAMESPACE: Final = uuid5(NAMESPACE_URL, "https://docs.superoffice.com/webhooks")
+
+
+@sensitive_variables()
+def ingest(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> Delivery:
+    """Verify, parse and store one delivery, tell the receivers of a new event, and return it.
+
+    ``body`` is the raw body, ``headers`` a case-insensitive mapping of the request's headers. The
+    returned ``Delivery`` is committed; its ``outcome`` and ``reason`` say what became of it. A
+    genuine body that cannot be an event is quarantined, never refused.
+
+    Raises ``SignatureError`` where nothing proves the sender: then nothing is stored. Raises
+    ``django.db.DatabaseError`` where the database cannot take it.
+    """
+    signature = headers.get(SIGNATURE_HEADER, "")
+    secret = verify(body, signature, endpoint.secrets)
+    arrival = Arrival(
+        endpoint=endpoint.name,
+        received_at=timezone.now(),
+        body=body,
+        headers=_evidence(headers),
+        signature=signature[:255],
+        key_id=key_id(secret),
+    )
+    try:
+        payload = parse(body)
+    except PayloadError as error:
+        return keep(arrival, Outcome.QUARANTINED, str(error))
+    if payload.is_test:
+        return keep(arrival, Outcome.TEST)
+    if not endpoint.takes(payload.context_identifier):
+        return keep(
+            arrival,
+            Outcome.QUARANTINED,
+            "ContextIdentifier names a tenant that this endpoint does not take.",
+        )
+    event_id = payload.event_id or _stand_in(body, headers)
+    delivery = record(arrival, payload, event_id)
+    if delivery.outcome == Outcome.RECORDED:
+        event_recorded.send_robust(sender=Event, event=delivery.event, delivery=delivery)
+    return delivery
+
+
+def _stand_in(body: bytes, headers: Mapping[str, str]) -> UUID:
+    """Return the header's EventId for a body without one, else a UUID that the body determines.
+
+    Either is the same when SuperOffice sends the same delivery again.
+    """
+    return guid(headers.get(EVENT_ID_HEADER, "")) or uuid5(
+        _BODY_NAMESPACE, hashlib.sha256(body).hexdigest()
+    )
+
+
+def _evidence(headers: Mapping[str, str]) -> dict[str, str]:
+    kept = [(name, value) for name, value in headers.items() if name.lower() not in UNKEPT_HEADERS]
+    return {
+        name[:MAX_HEADER_LENGTH]: value[:MAX_HEADER_LENGTH].replace("\0", "\N{SYMBOL FOR NULL}")
+        for name, value in kept[:MAX_HEADERS]
+    }

@@ -1,0 +1,89 @@
+"""What arrived: one row for each POST that was answered with a decision."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Self
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from superoffice_hooks.models.event import Event
+from superoffice_hooks.models.fields import ExactCharField
+
+
+class Outcome(models.TextChoices):
+    """What became of a delivery."""
+
+    RECORDED = "recorded", _("recorded")
+    DUPLICATE = "duplicate", _("duplicate")
+    TEST = "test", _("test")
+    QUARANTINED = "quarantined", _("quarantined")
+    REFUSED = "refused", _("refused")
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    """The selections that admin and API share."""
+
+    def in_contexts(self, contexts: Iterable[str] | None) -> Self:
+        """Keep the deliveries of these tenants' events; ``None`` keeps all.
+
+        A delivery without an event belongs to no tenant that could be trusted, so that only
+        those who may see every tenant see it.
+        """
+        if contexts is None:
+            return self
+        return self.filter(event__context_identifier__in=list(contexts))
+
+
+class Delivery(models.Model):
+    """One POST to an endpoint: its bytes as they came, and what became of them.
+
+    ``event`` is the event that these bytes recorded, or repeated, or contradict; ``None`` for
+    test events and for bodies that hold no event. Rows are never changed.
+    """
+
+    Outcome = Outcome
+
+    endpoint = ExactCharField(_("endpoint"), max_length=255)
+    received_at = models.DateTimeField(_("received at"))
+    outcome = ExactCharField(_("outcome"), max_length=16, choices=Outcome)
+    reason = models.TextField(_("reason"), blank=True)
+    event = models.ForeignKey(
+        Event,
+        models.PROTECT,
+        verbose_name=_("event"),
+        related_name="deliveries",
+        null=True,
+        blank=True,
+        db_constraint=False,
+    )
+    signature = ExactCharField(_("signature"), max_length=255, blank=True)
+    key_id = ExactCharField(
+        _("key id"),
+        max_length=8,
+        blank=True,
+        help_text=_("Which of the endpoint's secrets gave the signature."),
+    )
+    headers = models.JSONField(
+        _("headers"),
+        default=dict,
+        help_text=_("Not covered by the signature: evidence, not proof."),
+    )
+    body = models.BinaryField(_("body"))
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [
+            # Nearly every delivery is recorded. The others are few, and are what one looks for.
+            models.Index(
+                fields=["outcome", "id"],
+                name="so_delivery_outcome",
+                condition=~models.Q(outcome="recorded"),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.received_at:%Y-%m-%d %H:%M:%S} {self.outcome}"

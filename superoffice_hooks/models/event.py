@@ -1,0 +1,152 @@
+"""What happened in SuperOffice: the rows of the audit trail."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Self
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from superoffice_hooks.models.fields import ExactCharField
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """The selections that admin, API and export share."""
+
+    def in_contexts(self, contexts: Iterable[str] | None) -> Self:
+        """Keep the events of these tenants; ``None`` keeps all."""
+        return self if contexts is None else self.filter(context_identifier__in=list(contexts))
+
+    def changing(self, name: str) -> Self:
+        """Keep the events whose Changes name this field.
+
+        EXISTS, not a join: a join would need DISTINCT over events, thirty times slower.
+        """
+        named = ChangedField.objects.filter(event=models.OuterRef("pk"), name=name)
+        return self.filter(models.Exists(named))
+
+    def with_rows(self) -> Self:
+        """Fetch the changed fields and deleted values too, in two queries for any number."""
+        return self.prefetch_related("changed_fields", "deleted_values")
+
+
+class Event(models.Model):
+    """One change of one record in SuperOffice, as one genuine delivery told it.
+
+    Everything but ``received_at`` can be derived again from the ``body`` of its recorded
+    ``Delivery``. Rows are written by ``superoffice_hooks.intake`` and never changed.
+    """
+
+    event_id = models.UUIDField(_("event id"))
+    name = ExactCharField(_("event"), max_length=255, help_text=_("For example contact.changed."))
+    entity = ExactCharField(_("entity"), max_length=255)
+    action = ExactCharField(_("action"), max_length=255)
+    primary_key = models.BigIntegerField(
+        _("primary key"), help_text=_("The id of the record in SuperOffice.")
+    )
+    context_identifier = ExactCharField(
+        _("context identifier"),
+        max_length=255,
+        help_text=_("The tenant: Cust12345 online, Default or empty on-site."),
+    )
+    changed_by_associate_id = models.BigIntegerField(
+        _("changed by associate"), help_text=_("The associate's id; 0 is the system.")
+    )
+    webhook_name = ExactCharField(_("webhook name"), max_length=255)
+    occurred_at = models.DateTimeField(
+        _("occurred at"), help_text=_("When SuperOffice says that it happened.")
+    )
+    received_at = models.DateTimeField(_("received at"))
+    field_values = models.JSONField(
+        _("field values"),
+        default=dict,
+        help_text=_("The values of the record after the change, where SuperOffice sent them."),
+    )
+    properties = models.JSONField(
+        _("properties"),
+        default=dict,
+        help_text=_("What the webhook was configured to add to every body."),
+    )
+    flags = models.JSONField(
+        _("flags"),
+        default=list,
+        help_text=_("How these rows differ from the bytes of the delivery."),
+    )
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering: ClassVar = ["-occurred_at", "-id"]
+        constraints: ClassVar = [
+            # The gate for duplicates. The GUID comes first so that the same index finds an event
+            # by it; alone it is not unique, SuperOffice reuses it for different events.
+            models.UniqueConstraint(
+                fields=["event_id", "context_identifier", "name", "primary_key"],
+                name="superoffice_hooks_event_key",
+            )
+        ]
+        # Each index answers one question of the admin and the API; a list is read newest first.
+        indexes: ClassVar = [
+            models.Index(fields=["occurred_at", "id"], name="so_event_time"),
+            models.Index(fields=["context_identifier", "occurred_at", "id"], name="so_event_ctx"),
+            models.Index(fields=["entity", "occurred_at", "id"], name="so_event_entity"),
+            models.Index(fields=["action", "occurred_at", "id"], name="so_event_action"),
+            models.Index(fields=["name", "occurred_at", "id"], name="so_event_name"),
+            # The timeline of one record, and the search for a bare number.
+            models.Index(
+                fields=["primary_key", "entity", "context_identifier", "occurred_at", "id"],
+                name="so_event_record",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.primary_key}"
+
+
+class ChangedField(models.Model):
+    """One field that an event names as changed; ``position`` is its place in Changes, from 0.
+
+    The key is (event, position): no surrogate id and no foreign-key constraint, which would cost
+    every event ten index entries and ten look-ups for rows that are only written with it.
+    """
+
+    pk = models.CompositePrimaryKey("event_id", "position")
+    event = models.ForeignKey(
+        Event, models.CASCADE, related_name="changed_fields", db_constraint=False, db_index=False
+    )
+    position = models.PositiveSmallIntegerField(_("position"))
+    name = ExactCharField(_("field"), max_length=255)
+
+    class Meta:
+        verbose_name = _("changed field")
+        verbose_name_plural = _("changed fields")
+        ordering: ClassVar = ["event_id", "position"]
+        constraints: ClassVar = [
+            # Also the index behind "which events changed this field".
+            models.UniqueConstraint(
+                fields=["name", "event"], name="superoffice_hooks_changedfield_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DeletedValue(models.Model):
+    """One value of a deleted row, as SuperOffice sent it with the event; keyed by (event, name)."""
+
+    pk = models.CompositePrimaryKey("event_id", "name")
+    event = models.ForeignKey(
+        Event, models.CASCADE, related_name="deleted_values", db_constraint=False, db_index=False
+    )
+    name = ExactCharField(_("field"), max_length=255)
+    value = models.JSONField(_("value"), null=True)
+
+    class Meta:
+        verbose_name = _("deleted value")
+        verbose_name_plural = _("deleted values")
+        ordering: ClassVar = ["event_id", "name"]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.value}"
