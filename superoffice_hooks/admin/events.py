@@ -1,0 +1,130 @@
+"""The list of events, and the page of one."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from superoffice_hooks.admin.base import FacetFilter, ReadOnlyAdmin
+from superoffice_hooks.admin.parts import render, render_body
+from superoffice_hooks.models import Event, Outcome
+from superoffice_hooks.trail import scope
+from superoffice_hooks.trail.search import matching
+from superoffice_hooks.trail.values import shown
+
+SHOWN_FIELDS = 6
+
+
+class EntityFilter(FacetFilter):
+    """By entity."""
+
+    title = _("entity")
+    parameter_name = "entity"
+
+
+class ActionFilter(FacetFilter):
+    """By action."""
+
+    title = _("action")
+    parameter_name = "action"
+
+
+class ContextFilter(FacetFilter):
+    """By tenant."""
+
+    title = _("context identifier")
+    parameter_name = "context_identifier"
+
+
+class EventAdmin(ReadOnlyAdmin):
+    """What happened in SuperOffice, newest first."""
+
+    list_display = (
+        "occurred_at",
+        "name",
+        "primary_key",
+        "what_changed",
+        "changed_by_associate_id",
+        "context_identifier",
+    )
+    list_display_links = ("occurred_at", "name")
+    list_filter = (EntityFilter, ActionFilter, ContextFilter, "occurred_at")
+    allowed_lookups = frozenset(
+        {"entity", "action", "context_identifier", "occurred_at__gte", "occurred_at__lt"}
+    )
+    search_fields = ("primary_key", "event_id")
+    search_help_text = _("The primary key of a record, or the GUID of an event.")
+    sortable_by = ("occurred_at",)
+    fieldsets: ClassVar = [
+        (
+            None,
+            {
+                "fields": (
+                    "name",
+                    "entity",
+                    "action",
+                    "primary_key",
+                    "context_identifier",
+                    "changed_by_associate_id",
+                    "occurred_at",
+                    "received_at",
+                    "webhook_name",
+                    "event_id",
+                    "flags",
+                )
+            },
+        ),
+        (_("Changed fields"), {"fields": ("changes",)}),
+        (_("Deleted values"), {"fields": ("values_of_the_deleted_row",)}),
+        (_("Field values"), {"fields": ("snapshot", "properties")}),
+        (_("Deliveries"), {"fields": ("arrivals", "body")}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        """Return the events in the user's scope, with the rows that the pages show."""
+        return scope.events_for(request.user).with_rows()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Look a number up as a primary key and a GUID as an event id."""
+        return matching(queryset, search_term), False
+
+    @admin.display(description=_("changed fields"))
+    def what_changed(self, event: Event) -> str:
+        """The first changed fields, or the fields of the deleted row."""
+        names = [row.name for row in event.changed_fields.all()] or [
+            row.name for row in event.deleted_values.all()
+        ]
+        rest = len(names) - SHOWN_FIELDS
+        return ", ".join(names[:SHOWN_FIELDS]) + (f" +{rest}" if rest > 0 else "")
+
+    @admin.display(description=_("changed fields"))
+    def changes(self, event: Event) -> str:
+        """The changed fields in the order of the wire."""
+        return render("names", names=[row.name for row in event.changed_fields.all()])
+
+    @admin.display(description=_("values"))
+    def values_of_the_deleted_row(self, event: Event) -> str:
+        """The deleted values, as sent and decoded."""
+        return render(
+            "values", values=shown({row.name: row.value for row in event.deleted_values.all()})
+        )
+
+    @admin.display(description=_("field values"))
+    def snapshot(self, event: Event) -> str:
+        """The field values, as sent and decoded."""
+        return render("values", values=shown(event.field_values))
+
+    @admin.display(description=_("deliveries"))
+    def arrivals(self, event: Event) -> str:
+        """Each delivery of this event: the one that recorded it, and its repetitions."""
+        return render("deliveries", deliveries=event.deliveries.defer("body").order_by("id"))
+
+    @admin.display(description=_("body"))
+    def body(self, event: Event) -> str:
+        """The bytes that recorded the event."""
+        first = event.deliveries.filter(outcome=Outcome.RECORDED).order_by("id").first()
+        return render_body(bytes(first.body) if first else None)

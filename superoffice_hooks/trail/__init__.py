@@ -1,0 +1,1 @@
+"""The questions that people and programs ask of the trail; admin and API ask them here."""

@@ -1,0 +1,30 @@
+"""What a pasted word looks for."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from superoffice_hooks.models import Event
+
+
+def matching(events: QuerySet[Event], term: str) -> QuerySet[Event]:
+    """Keep the events of the record with this primary key, or with this GUID.
+
+    Anything else matches nothing: a search through text would read every event.
+    """
+    found = _meaning(term.strip())
+    return events.filter(**found) if found else events.none()
+
+
+def _meaning(term: str) -> dict[str, Any]:
+    try:
+        number = int(term)
+    except ValueError:
+        pass
+    else:
+        return {"primary_key": number} if -(2**63) <= number < 2**63 else {}
+    try:
+        return {"event_id": UUID(term)}
+    except ValueError:
+        return {}
