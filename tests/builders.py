@@ -51,4 +51,4 @@ def post(
         name.replace("_", "-"): value for name, value in headers.items()
     }
     client = client or Client(enforce_csrf_checks=True)
-    return client.post(url, raw, content_type="application/json; charset=utf-8", headers=sent)
+    return client.generic("POST", url, raw, "application/json; charset=utf-8", headers=sent)

@@ -1,0 +1,214 @@
+"""The catalogue of odd bodies: what each is, what becomes of it, and what is said of it.
+
+Every body is authentic: its signature is right. So each is answered 200, and each is stored:
+``RECORDED`` cases as an event with these flags, ``QUARANTINED`` cases whole, with this reason.
+"""
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from superoffice_hooks.wire.body import MAX_DEPTH, MAX_UNPACKED, Flag
+from superoffice_hooks.wire.payload import MAX_ROWS
+from tests.builders import body, encode
+
+
+def _text(replace: str, by: str, **changes: Any) -> bytes:
+    """A body in which one text is replaced after encoding, for what json.dumps never writes."""
+    text = encode(body(**changes)).decode()
+    assert replace in text
+    return text.replace(replace, by, 1).encode("utf-8", "surrogatepass")
+
+
+def _value(json_text: str) -> bytes:
+    return _text('"@"', json_text, FieldValues={"odd": "@"})
+
+
+def _nested(levels: int) -> Any:
+    return json.loads("[" * levels + "]" * levels)
+
+
+_RECORDED: dict[str, tuple[bytes, set[Flag]]] = {
+    # What documentation only implies.
+    "Changes absent": (encode(body(Changes=...)), set()),
+    "Changes null": (encode(body(Changes=None)), set()),
+    "Values null": (encode(body(Values=None)), set()),
+    "Values empty": (encode(body(Values={})), set()),
+    "FieldValues absent": (encode(body(FieldValues=...)), set()),
+    "FieldValues null": (encode(body(FieldValues=None)), set()),
+    "ContextIdentifier absent": (encode(body(ContextIdentifier=...)), set()),
+    "ContextIdentifier empty": (encode(body(ContextIdentifier="")), set()),
+    "ContextIdentifier null": (encode(body(ContextIdentifier=None)), set()),
+    "WebhookName absent": (encode(body(WebhookName=...)), set()),
+    "associate absent": (encode(body(ChangedByAssociateId=...)), set()),
+    "Entity absent": (encode(body(Entity=...)), set()),
+    "EventId absent": (encode(body(EventId=...)), set()),
+    "EventId null": (encode(body(EventId=None)), set()),
+    "EventId in braces": (encode(body(EventId="{0B7C1A52-3A55-4B14-8DF0-2F6F1A54C0AB}")), set()),
+    "EventId with spaces": (encode(body(EventId=" 0b7c1a523a554b148df02f6f1a54c0ab ")), set()),
+    "injected properties": (encode(body(Region="Nord", Extra={"a": [1, None]})), set()),
+    "keys in another case": (encode(body(changes=["x"], primarykey=1)), set()),
+    "unknown entity": (encode(body(Event="spaceship.launched", Entity="spaceship")), set()),
+    "dotted entity": (encode(body(Event="list.abc.def.changed", Entity=...)), set()),
+    "event without a dot": (encode(body(Event="ping", Entity=...)), set()),
+    "event that ends in a dot": (encode(body(Event="contact.", Entity=...)), set()),
+    "repeated names": (encode(body(Changes=["name", "name", "Name"])), set()),
+    "500 changes": (encode(body(Changes=[f"field_{n}" for n in range(500)])), set()),
+    "key of 60 bits": (encode(body(PrimaryKey=2**60)), set()),
+    "smallest key": (encode(body(PrimaryKey=-(2**63))), set()),
+    "largest key": (encode(body(PrimaryKey=2**63 - 1)), set()),
+    "key zero": (encode(body(PrimaryKey=0)), set()),
+    "non-ASCII": (encode(body(FieldValues={"navn": "Ærlig Ødegård 🚀 \u202e"})), set()),
+    "white space around": (b"\r\n " + encode(body()) + b"\n\t", set()),
+    # Times.
+    "no fraction": (encode(body(Timestamp="2026-03-02T09:15:27Z")), set()),
+    "five digits": (encode(body(Timestamp="2026-03-02T09:15:27.27583Z")), set()),
+    "offset": (encode(body(Timestamp="2026-03-02T10:15:27.5+01:00")), set()),
+    "no offset": (encode(body(Timestamp="2026-03-02T09:15:27")), {Flag.ASSUMED_UTC}),
+    "future": (encode(body(Timestamp="2199-12-31T23:59:59.9999999Z")), set()),
+    "long ago": (encode(body(Timestamp="1001-01-01T00:00:00Z")), set()),
+    # Values that columns and parsers stumble over.
+    "empty date": (_value('"0001-01-01T00:00:00"'), set()),
+    "2^53 + 1": (_value(str(2**53 + 1)), set()),
+    "integer of 4,000 digits": (_value("7" * 4000), set()),
+    "double that is exact": (_value("1.50"), set()),
+    "double that rounds": (_value("9007199254740993.0"), {Flag.LOSSY}),
+    "1e999": (_value("1e999"), {Flag.LOSSY}),
+    "1e400000": (_value("1e400000"), {Flag.LOSSY}),
+    "1e-99999999999999999999": (_value("1e-99999999999999999999"), {Flag.LOSSY}),
+    "NUL in a value": (_value(r'"a\u0000b"'), {Flag.LOSSY}),
+    "NUL in a name": (_text("@", r"a\u0000b", Changes=["@"]), {Flag.LOSSY}),
+    "NUL in a key": (_text("@", r"a\u0000b", Values={"@": 1}), {Flag.LOSSY}),
+    "NUL in the tenant": (_text("@", r"a\u0000", ContextIdentifier="@"), {Flag.LOSSY}),
+    "lone surrogate": (_value(r'"\ud800"'), {Flag.LOSSY}),
+    "surrogates the wrong way round": (_value(r'"\udc00\ud800"'), {Flag.LOSSY}),
+    "surrogate pair": (_value(r'"\ud83d\ude80"'), set()),
+    "surrogate as bytes": (_value('"\ud800"'), {Flag.LOSSY}),
+    "escaped backslash before u": (_value(r'"\\u0000"'), set()),
+    "two values under one key": (_value('1, "odd": 2'), {Flag.DUPLICATE_KEYS}),
+    "Changes given twice": (
+        _text('"Changes":', '"Changes":["x"],"Changes":'),
+        {Flag.DUPLICATE_KEYS},
+    ),
+    "key twice further in": (
+        _value('{"EventId": 1, "EventId": 2}'),
+        {Flag.DUPLICATE_KEYS},
+    ),
+    "as deep as allowed": (encode(body(FieldValues={"deep": _nested(MAX_DEPTH - 2)})), set()),
+    "brackets in a string": (encode(body(FieldValues={"text": '["{' * 200})), set()),
+    "brackets after one another": (encode(body(FieldValues={"wide": [[]] * 200})), set()),
+    "too many changes": (
+        encode(body(Changes=[f"f{n}" for n in range(MAX_ROWS + 1)])),
+        {Flag.CAPPED},
+    ),
+    "too many values": (
+        encode(body(Values={f"f{n}": n for n in range(MAX_ROWS + 1)})),
+        {Flag.CAPPED},
+    ),
+    "long webhook name": (encode(body(WebhookName="W" * 1000)), {Flag.LOSSY}),
+    "long tenant": (encode(body(ContextIdentifier="C" * 10_000)), {Flag.LOSSY}),
+    "long event": (encode(body(Event="e" * 10_000 + ".changed", Entity=...)), {Flag.LOSSY}),
+    "long field names": (
+        encode(body(Changes=["f" * 300 + "1", "f" * 300 + "2", "🚀" * 255])),
+        {Flag.LOSSY},
+    ),
+    "long deleted value": (encode(body(Values={"note": "v" * 100_000})), set()),
+    "names that differ by case": (encode(body(Changes=["name", "NAME", "name "])), set()),
+    "values that differ by case": (encode(body(Values={"a": 1, "A": 2, "a ": 3})), set()),
+    # Encodings.
+    "BOM": (b"\xef\xbb\xbf" + encode(body()), {Flag.ENCODED}),
+    "UTF-16": (encode(body()).decode().encode("utf-16"), {Flag.ENCODED}),
+    "UTF-32 without BOM": (encode(body()).decode().encode("utf-32-le"), {Flag.ENCODED}),
+    "gzip": (gzip.compress(encode(body())), {Flag.ENCODED}),
+}
+
+_QUARANTINED: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "not JSON"),
+    "white space": (b" \n", "not JSON"),
+    "not JSON": (b"Event=contact.changed", "not JSON"),
+    "missing comma": (b'{"Event": "a.b" "PrimaryKey": 1}', "(at character 16)"),
+    "trailing comma": (b'{"Event": "a.b",}', "not JSON"),
+    "two documents": (encode(body()) * 2, "Extra data"),
+    "cut off": (encode(body())[:-1], "not JSON"),
+    "scalar": (b"1", "not an object"),
+    "string": (b'"contact.changed"', "not an object"),
+    "null": (b"null", "not an object"),
+    "array": (b"[" + encode(body()) + b"]", "not an object"),
+    "raw NUL": (encode(body()) + b"\0", "not JSON"),
+    "control character in a string": (_value('"a\x01b"'), "Invalid control character"),
+    "NaN": (_value("NaN"), "NaN is not a number"),
+    "Infinity": (_value("Infinity"), "Infinity is not a number"),
+    "-Infinity": (_value("-Infinity"), "-Infinity is not a number"),
+    "integer of 5,000 digits": (_value("7" * 5000), "more digits"),
+    "one level too deep": (
+        encode(body(FieldValues={"deep": _nested(MAX_DEPTH - 1)})),
+        f"deeper than {MAX_DEPTH}",
+    ),
+    "100,000 levels of arrays": (b"[" * 100_000, f"deeper than {MAX_DEPTH}"),
+    "100,000 levels of objects": (b'{"a":' * 100_000, f"deeper than {MAX_DEPTH}"),
+    "Latin-1": (encode(body(WebhookName="@")).replace(b"@", b"\xe6"), "not UTF-8"),
+    "half a UTF-16 character": (encode(body()).decode().encode("utf-16") + b"}", "not UTF-16"),
+    "broken gzip": (b"\x1f\x8b" + encode(body()), "gzip"),
+    "gzip cut off": (gzip.compress(encode(body()))[:-9], "cut off"),
+    "gzip of too much": (gzip.compress(b" " * (MAX_UNPACKED + 1)), "unpacks to more"),
+    "EventId given twice": (_text('"EventId":', '"EventId":1,"EventId":'), "EventId is given more"),
+    "tenant given twice": (
+        _text('"ContextIdentifier":', '"ContextIdentifier":"a","ContextIdentifier":'),
+        "ContextIdentifier is given more",
+    ),
+    "no Event": (encode(body(Event=...)), "Event is missing"),
+    "Event empty": (encode(body(Event="")), "Event is missing"),
+    "Event null": (encode(body(Event=None)), "Event is missing"),
+    "Event a number": (encode(body(Event=1)), "Event is not a string"),
+    "Event in another case": (
+        encode(body(Event=..., event="contact.changed")),
+        "Event is missing",
+    ),
+    "no PrimaryKey": (encode(body(PrimaryKey=...)), "PrimaryKey is missing"),
+    "PrimaryKey null": (encode(body(PrimaryKey=None)), "PrimaryKey is missing"),
+    "PrimaryKey true": (encode(body(PrimaryKey=True)), "not an integer"),
+    "PrimaryKey a string": (encode(body(PrimaryKey="18")), "not an integer"),
+    "PrimaryKey a double": (encode(body(PrimaryKey=18.7)), "not an integer"),
+    "PrimaryKey 18.0": (_text("4711,", "18.0,"), "not an integer"),
+    "PrimaryKey an object": (encode(body(PrimaryKey={})), "not an integer"),
+    "PrimaryKey of 65 bits": (encode(body(PrimaryKey=2**63)), "64 bits"),
+    "PrimaryKey too negative": (encode(body(PrimaryKey=-(2**63) - 1)), "64 bits"),
+    "no Timestamp": (encode(body(Timestamp=...)), "Timestamp is missing"),
+    "Timestamp a number": (encode(body(Timestamp=1772442927)), "Timestamp is not a string"),
+    "Timestamp a date": (encode(body(Timestamp="20260302")), "not an ISO 8601"),
+    "Timestamp in words": (encode(body(Timestamp="yesterday")), "not an ISO 8601"),
+    "30 February": (encode(body(Timestamp="2026-02-30T00:00:00Z")), "does not exist"),
+    "leap second": (encode(body(Timestamp="2016-12-31T23:59:60Z")), "does not exist"),
+    "year 0001": (encode(body(Timestamp="0001-01-01T00:00:00Z")), "outside the years"),
+    "year 0001 east": (encode(body(Timestamp="0001-01-01T00:00:00+02:00")), "does not exist"),
+    "year 9999": (encode(body(Timestamp="9999-12-31T23:59:59Z")), "outside the years"),
+    "EventId not a GUID": (encode(body(EventId="12345")), "EventId is not a GUID"),
+    "EventId empty": (encode(body(EventId="")), "EventId is not a GUID"),
+    "EventId a number": (encode(body(EventId=7)), "EventId is not a string"),
+    "EventId of 10 kB": (encode(body(EventId="a" * 10_000)), "EventId is not a GUID"),
+    "EventId half in braces": (
+        encode(body(EventId="{0b7c1a52-3a55-4b14-8df0-2f6f1a54c0ab")),
+        "EventId is not a GUID",
+    ),
+    "Changes an object": (encode(body(Changes={})), "Changes is not a list"),
+    "Changes a string": (encode(body(Changes="name")), "Changes is not a list"),
+    "Changes of numbers": (encode(body(Changes=["name", 1])), "Changes is not a list"),
+    "Values a list": (encode(body(Values=[1])), "Values is not an object"),
+    "FieldValues a string": (encode(body(FieldValues="x")), "FieldValues is not an object"),
+    "ContextIdentifier a list": (
+        encode(body(ContextIdentifier=["Cust1"])),
+        "ContextIdentifier is not a string",
+    ),
+    "WebhookName an object": (encode(body(WebhookName={})), "WebhookName is not a string"),
+    "Entity a number": (encode(body(Entity=5)), "Entity is not a string"),
+    "associate a string": (
+        encode(body(ChangedByAssociateId="5")),
+        "ChangedByAssociateId is missing or not an integer",
+    ),
+    "associate of 65 bits": (encode(body(ChangedByAssociateId=2**63)), "64 bits"),
+}
+
+RECORDED = [pytest.param(raw, flags, id=name) for name, (raw, flags) in _RECORDED.items()]
+QUARANTINED = [pytest.param(raw, reason, id=name) for name, (raw, reason) in _QUARANTINED.items()]
