@@ -1,0 +1,264 @@
+"""``manage.py superoffice_send URL``: post signed deliveries as SuperOffice would."""
+
+import json
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    OutputWrapper,
+)
+from django.utils.translation import gettext as _
+
+from superoffice_hooks.samples import Sample, week
+from superoffice_hooks.sender import Reply, Sender, Tally
+
+SECRET_VARIABLE = "SUPEROFFICE_WEBHOOK_SECRET"  # noqa: S105  # a variable's name
+FEW = 20  # up to so many posts are shown one by one
+EVERY = 500  # where a line cannot be rewritten, a long run says so often how far it is
+
+
+class Progress:
+    """Shows how the posting goes: each post of a few, the pace of many, and every failure.
+
+    ``total`` is ``None`` where nobody knows it. Failures go to ``stderr``, whatever the
+    verbosity; on a terminal the line of a long run is written over and over.
+    """
+
+    def __init__(
+        self, stdout: OutputWrapper, stderr: OutputWrapper, total: int | None, verbosity: int = 1
+    ) -> None:
+        self._stdout, self._stderr, self._total = stdout, stderr, total
+        self._quiet = verbosity == 0
+        self._rewrites = stdout.isatty()
+        self._width = 0
+        self._shown = 0.0
+
+    def show(self, sample: Sample, reply: Reply, tally: Tally) -> None:
+        """Show one reply that the tally has counted already."""
+        many = (tally.posted if self._total is None else self._total) > FEW
+        if reply.status != 200:
+            self.clear()
+            self._stderr.write(_line(sample, reply))
+        elif not many and not self._quiet:
+            self._stdout.write(_line(sample, reply))
+        if many and not self._quiet:
+            self._show_pace(tally)
+
+    def clear(self) -> None:
+        """Leave the line to whoever writes next."""
+        if self._width:
+            self._stdout.write("\r" + " " * self._width + "\r", ending="")
+            self._stdout.flush()
+            self._width = 0
+
+    def _show_pace(self, tally: Tally) -> None:
+        if not self._rewrites:
+            if tally.posted % EVERY == 0:
+                self._stdout.write(self._pace(tally))
+        elif time.perf_counter() - self._shown > 0.1:
+            line = self._pace(tally)[: shutil.get_terminal_size().columns - 1]
+            self._stdout.write("\r" + line.ljust(self._width), ending="")
+            self._stdout.flush()
+            self._width, self._shown = len(line), time.perf_counter()
+
+    def _pace(self, tally: Tally) -> str:
+        if self._total is None:
+            return _("%(posted)d posted, %(rate).0f/s") % {
+                "posted": tally.posted,
+                "rate": tally.rate,
+            }
+        left = round((self._total - tally.posted) / tally.rate)
+        return _("%(posted)d of %(total)d posted, %(rate).0f/s, %(left)s left") % {
+            "posted": tally.posted,
+            "total": self._total,
+            "rate": tally.rate,
+            "left": f"{left // 60}:{left % 60:02}",
+        }
+
+
+def post_all(sender: Sender, samples: Iterable[Sample], tally: Tally, progress: Progress) -> None:
+    """Post them in order, counting and showing each reply.
+
+    Raises ``CommandError`` at the first that no server answers; ``tally`` then has the others.
+    """
+    try:
+        for sample in samples:
+            try:
+                reply = sender.post(sample)
+            except (OSError, HTTPException) as error:
+                reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                raise CommandError(
+                    _("No answer from %(url)s: %(reason)s") % {"url": sender.url, "reason": reason}
+                ) from error
+            tally.add(reply)
+            progress.show(sample, reply, tally)
+    finally:
+        progress.clear()
+
+
+class Command(BaseCommand):
+    """Signs and posts bodies from a file, generated ones, or a single test event."""
+
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the URL, the secret and the source of the bodies."""
+        parser.description = _(
+            "Post signed deliveries to a webhook URL as SuperOffice would; without --body, "
+            "--ndjson or --generate a single test event."
+        )
+        parser.add_argument("url", help=_("The webhook's URL."))
+        parser.add_argument(
+            "--secret",
+            help=_("The secret to sign with; default: the environment variable %(name)s.")
+            % {"name": SECRET_VARIABLE},
+        )
+        source = parser.add_mutually_exclusive_group()
+        source.add_argument(
+            "--body", metavar="FILE", help=_("Post this file, byte for byte; - is the input.")
+        )
+        source.add_argument(
+            "--ndjson", metavar="FILE", help=_("Post each line of this file; - is the input.")
+        )
+        source.add_argument(
+            "--generate", type=int, metavar="N", help=_("Post N deliveries of a believable week.")
+        )
+        parser.add_argument(
+            "--seed", type=int, help=_("Generate the same week again; default: another each time.")
+        )
+        parser.add_argument(
+            "--context",
+            action="append",
+            metavar="TENANT",
+            help=_("Generate for this tenant, such as Cust12345; may be given several times."),
+        )
+        parser.add_argument(
+            "--timeout",
+            type=float,
+            default=10.0,
+            metavar="SECONDS",
+            help=_("Wait so long for an answer; default: 10."),
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Post everything and sum up; anything but 200 for all is an error."""
+        if not 0 < options["timeout"] <= 3600:
+            raise CommandError(_("--timeout takes seconds, more than 0 and at most 3600."))
+        url, tally = options["url"], Tally()
+        try:
+            sender = Sender(url, _secret(options["secret"]), options["timeout"])
+        except ValueError as error:
+            raise CommandError(
+                _("%(url)s is not a webhook's URL: %(reason)s") % {"url": url, "reason": error}
+            ) from error
+        with ExitStack() as stack:
+            samples, total = _source(options, stack)
+            progress = Progress(self.stdout, self.stderr, total, options["verbosity"])
+            try:
+                post_all(stack.enter_context(sender), samples, tally, progress)
+            except KeyboardInterrupt:
+                raise CommandError(_("Stopped."), returncode=130) from None
+            finally:
+                if options["verbosity"] and tally.posted:
+                    self.stdout.write(str(tally))
+        if not tally.posted:
+            raise CommandError(_("There is nothing to post: the input is empty."))
+        if tally.failed:
+            raise CommandError(
+                _("Not answered with 200: %(failed)d of %(posted)d.")
+                % {"failed": tally.failed, "posted": tally.posted}
+            )
+
+
+def _secret(given: str | None) -> str:
+    secret = os.environ.get(SECRET_VARIABLE, "") if given is None else given
+    if not secret.strip():
+        raise CommandError(
+            _(
+                "There is no secret to sign with. Type --secret followed by the secret of the "
+                "webhook, or set the environment variable %(name)s."
+            )
+            % {"name": SECRET_VARIABLE}
+        )
+    return secret
+
+
+def _source(options: dict[str, Any], stack: ExitStack) -> tuple[Iterable[Sample], int | None]:
+    """Return what to post, and how many where that can be known; files close with the stack."""
+    path = options["body"] or options["ndjson"]
+    if path is None:
+        return _generated(options)
+    try:
+        file: BinaryIO = sys.stdin.buffer
+        if path != "-":
+            file = stack.enter_context(Path(path).open("rb"))  # noqa: SIM115  # the stack closes it
+        if options["body"]:
+            body = file.read()
+            return ([_sample(body)] if body else []), 1
+        total = None
+        if file.seekable():
+            start = file.tell()
+            total = sum(1 for line in file if line.strip())
+            file.seek(start)
+    except OSError as error:
+        raise CommandError(
+            _("%(path)s cannot be read: %(reason)s")
+            % {"path": path, "reason": error.strerror or error}
+        ) from error
+    return (_sample(line.rstrip(b"\r\n")) for line in file if line.strip()), total
+
+
+def _generated(options: dict[str, Any]) -> tuple[Iterator[Sample], int]:
+    events = 1 if options["generate"] is None else options["generate"]
+    if events < 1:
+        raise CommandError(_("--generate takes a number of deliveries, 1 or more."))
+    seed = secrets.randbits(32) if options["seed"] is None else options["seed"]
+    contexts = options["context"]
+    # The first delivery of every week is the test event.
+    now = datetime.now(UTC)
+    return (week(events, seed, now, contexts) if contexts else week(events, seed, now)), events
+
+
+def _sample(body: bytes) -> Sample:
+    """Return a body of unknown content with the headers that SuperOffice would give it."""
+    identity = _identity(body)
+    headers = {"X-SuperOffice-Retry": "0"}
+    for key in ("Event", "EventId"):
+        value = identity.get(key)
+        # What cannot stand in a header is left out: the body counts.
+        if isinstance(value, str) and value.isascii() and value.isprintable():
+            headers[f"X-SuperOffice-{key}"] = value
+    if identity.get("Event") == "test":
+        headers["X-Hook-Test"] = "true"
+    return Sample(body, headers)
+
+
+def _identity(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _line(sample: Sample, reply: Reply) -> str:
+    """``200   12 ms  contact.changed 994863  recorded``."""
+    event = sample.headers.get("X-SuperOffice-Event", "-")
+    key = _identity(sample.body).get("PrimaryKey", "-")
+    where = _(" (redirects to %(location)s)") % {"location": reply.location}
+    return (
+        f"{reply.status} {reply.seconds * 1000:6.0f} ms  {event} {key}  {reply.text}"
+        f"{where if reply.location else ''}"
+    )
