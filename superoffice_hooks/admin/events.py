@@ -45,9 +45,9 @@ class EventAdmin(ReadOnlyAdmin):
         "occurred_at",
         "name",
         "primary_key",
-        "what_changed",
-        "changed_by_associate_id",
         "context_identifier",
+        "changed_by_associate_id",
+        "what_changed",
     )
     list_display_links = ("occurred_at", "name")
     list_filter = (EntityFilter, ActionFilter, ContextFilter, "occurred_at")
@@ -90,7 +90,7 @@ class EventAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Look a number up as a primary key and a GUID as an event id."""
-        return matching(queryset, search_term), False
+        return matching(queryset, search_term) if search_term else queryset, False
 
     @admin.display(description=_("changed fields"))
     def what_changed(self, event: Event) -> str:
