@@ -33,6 +33,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
                     "its_event",
                     "signature",
                     "key_id",
+                    "remote_address",
                 )
             },
         ),

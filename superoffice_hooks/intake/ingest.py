@@ -29,12 +29,15 @@ _BODY_NAMESPACE: Final = uuid5(NAMESPACE_URL, "https://docs.superoffice.com/webh
 
 
 @sensitive_variables()
-def ingest(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> Delivery:
+def ingest(
+    endpoint: Endpoint, body: bytes, headers: Mapping[str, str], remote_address: str = ""
+) -> Delivery:
     """Verify, parse and store one delivery, tell the receivers of a new event, and return it.
 
-    ``body`` is the raw body, ``headers`` a case-insensitive mapping of the request's headers. The
-    returned ``Delivery`` is committed; its ``outcome`` and ``reason`` say what became of it. A
-    genuine body that cannot be an event is quarantined, never refused.
+    ``body`` is the raw body, ``headers`` a case-insensitive mapping of the request's headers,
+    ``remote_address`` the peer's. The returned ``Delivery`` is committed; its ``outcome`` and
+    ``reason`` say what became of it. A genuine body that cannot be an event is quarantined, never
+    refused.
 
     Raises ``SignatureError`` where nothing proves the sender: then nothing is stored. Raises
     ``django.db.DatabaseError`` where the database cannot take it.
@@ -45,6 +48,7 @@ def ingest(endpoint: Endpoint, body: bytes, headers: Mapping[str, str]) -> Deliv
         endpoint=endpoint.name,
         received_at=timezone.now(),
         body=body,
+        remote_address=remote_address[:45],
         headers=_evidence(headers),
         signature=signature[:255],
         key_id=key_id(secret),

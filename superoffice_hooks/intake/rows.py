@@ -21,14 +21,15 @@ from superoffice_hooks.wire.payload import Payload
 class Arrival:
     """What is known of a delivery before its body is read.
 
-    ``body`` is as it came. ``headers`` are kept as evidence. ``key_id`` names the secret that
-    gave the signature.
+    ``body`` is as it came. ``headers`` and ``remote_address`` are kept as evidence. ``key_id``
+    names the secret that gave the signature.
     """
 
     endpoint: str
     received_at: datetime
     body: bytes
     headers: dict[str, str]
+    remote_address: str
     signature: str
     key_id: str
 
@@ -109,6 +110,7 @@ def _deliver(
         event=event,
         signature=arrival.signature,
         key_id=arrival.key_id,
+        remote_address=arrival.remote_address,
         headers=arrival.headers,
         body=arrival.body,
     )

@@ -46,7 +46,8 @@ class WebhookView(View):
             if found is None:
                 return self._turn_away(404, "There is no such endpoint.", endpoint)
             body = read_body(request, conf.max_body_bytes)
-            delivery = ingest(found, body, request.headers)
+            peer = request.META.get("REMOTE_ADDR", "")
+            delivery = ingest(found, body, request.headers, peer)
         except BodyError as error:
             return self._turn_away(error.status, str(error), endpoint)
         except SignatureError as error:

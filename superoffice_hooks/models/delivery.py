@@ -63,6 +63,12 @@ class Delivery(models.Model):
         blank=True,
         help_text=_("Which of the endpoint's secrets gave the signature."),
     )
+    remote_address = ExactCharField(
+        _("remote address"),
+        max_length=45,
+        blank=True,
+        help_text=_("Who held the other end of the connection: SuperOffice, or your proxy."),
+    )
     headers = models.JSONField(
         _("headers"),
         default=dict,

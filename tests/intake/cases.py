@@ -103,6 +103,10 @@ _RECORDED: dict[str, tuple[bytes, set[Flag]]] = {
         encode(body(Changes=[f"f{n}" for n in range(MAX_ROWS + 1)])),
         {Flag.CAPPED},
     ),
+    "500,000 changes": (
+        encode(body(Changes=[f"f{n}" for n in range(500_000)])),
+        {Flag.CAPPED},
+    ),
     "too many values": (
         encode(body(Values={f"f{n}": n for n in range(MAX_ROWS + 1)})),
         {Flag.CAPPED},

@@ -175,7 +175,9 @@ def test_a_header_that_contradicts_the_body_is_kept_and_changes_nothing():
     )
     event = Event.objects.get()
     assert (event.name, event.event_id) == ("contact.changed", UUID(wire["EventId"]))
-    headers = Delivery.objects.get().headers
+    delivery = Delivery.objects.get()
+    assert delivery.remote_address == "127.0.0.1"
+    headers = delivery.headers
     assert headers["X-Superoffice-Event"] == "sale.deleted"
     assert headers["X-Superoffice-Eventid"] == "5d0c7f9e-51d4-4a56-9a5e-0d1b9c6d7f10"
     assert headers["X-Superoffice-Retry"] == "minus two"
