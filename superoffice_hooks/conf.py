@@ -8,7 +8,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -66,7 +66,7 @@ class Settings:
         if isinstance(configured, str):
             configured = _import("ENDPOINTS", configured)
         if callable(configured):
-            return configured
+            return cast(Callable[[str], Endpoint | None], configured)
         if not isinstance(configured, Mapping):
             raise ImproperlyConfigured(
                 f'{SETTING}["ENDPOINTS"] must be a dict of endpoints, or the dotted path of a '
@@ -106,7 +106,7 @@ class Settings:
                 f'{SETTING}["CONTEXTS_FOR_USER"] must be a callable that takes a user, or its '
                 "dotted path."
             )
-        return found  # type: ignore[no-any-return]
+        return cast(Callable[[Any], Iterable[str] | None], found)
 
 
 def _all_contexts(user: Any) -> None:

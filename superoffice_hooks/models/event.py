@@ -130,7 +130,7 @@ class ChangedField(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
 
 class DeletedValue(models.Model):

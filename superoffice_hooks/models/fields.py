@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 _COLLATIONS = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin", "postgresql": "C"}
 
 
-class ExactCharField(models.CharField):
+class ExactCharField(models.CharField):  # type: ignore[type-arg]  # generic for mypy alone
     """A ``CharField`` whose database column tells every two different texts apart."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
