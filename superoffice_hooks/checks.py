@@ -87,7 +87,7 @@ def check_endpoints(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Ch
 
 
 def _judge(endpoint: Endpoint) -> Iterable[CheckMessage]:
-    if not slug_re.fullmatch(endpoint.name):
+    if not (isinstance(endpoint.name, str) and slug_re.fullmatch(endpoint.name)):
         yield Error(
             f'The endpoint name "{endpoint.name}" cannot stand in a URL.',
             hint="Use letters, digits, hyphens and underscores.",
@@ -117,11 +117,12 @@ def check_sqlite(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
     if connection.vendor != "sqlite":
         return []
     options = connection.settings_dict.get("OPTIONS", {})
+    mode = str(options.get("transaction_mode", "")).upper()
     pragmas = re.sub(r"\s", "", str(options.get("init_command", ""))).lower()
     missing = [
         name
         for name, given in (
-            ('"transaction_mode": "IMMEDIATE"', options.get("transaction_mode") == "IMMEDIATE"),
+            ('"transaction_mode": "IMMEDIATE"', mode == "IMMEDIATE"),
             ("journal_mode=WAL", "journal_mode=wal" in pragmas),
             ("synchronous=FULL", re.search(r"synchronous=(full|extra|2|3)\b", pragmas)),
         )
@@ -140,12 +141,27 @@ def check_sqlite(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
     ]
 
 
+def check_time_zones(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E005: without USE_TZ no moment of the trail could be stored."""
+    if settings.USE_TZ:
+        return []
+    return [
+        Error(
+            "USE_TZ is off: the trail keeps moments in UTC, and every delivery would be turned "
+            "away with 503.",
+            hint="Set USE_TZ = True, Django's default.",
+            id="superoffice_hooks.E005",
+        )
+    ]
+
+
 def check_redirects(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """W004: a redirect before the webhook, which SuperOffice counts as a failure."""
     messages: list[CheckMessage] = []
     redirects_to_tls = (
         "django.middleware.security.SecurityMiddleware" in settings.MIDDLEWARE
         and settings.SECURE_SSL_REDIRECT
+        and not _exempt_from_tls()
     )
     if redirects_to_tls and not settings.SECURE_PROXY_SSL_HEADER:
         messages.append(
@@ -203,6 +219,14 @@ def _reaches_webhook(url: str) -> bool:
         return False
 
 
+def _exempt_from_tls() -> bool:
+    try:
+        path = reverse("superoffice_hooks:webhook").lstrip("/")
+    except NoReverseMatch:
+        return False
+    return any(re.search(pattern, path) for pattern in settings.SECURE_REDIRECT_EXEMPT)
+
+
 def _endpoints() -> list[Endpoint] | None:
     """Return the endpoints that the settings list; ``None`` where they cannot be listed."""
     try:
@@ -221,6 +245,7 @@ CHECKS = (
     check_values,
     check_endpoints,
     check_sqlite,
+    check_time_zones,
     check_redirects,
     check_urls,
 )

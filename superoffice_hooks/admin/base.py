@@ -3,6 +3,8 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
@@ -13,7 +15,7 @@ from superoffice_hooks.trail.facets import choices
 from superoffice_hooks.trail.scope import contexts_for
 
 
-class BoundedPaginator(Paginator):
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic for mypy alone
     """Pages through the first 10,000 rows of a list, and counts no further than that.
 
     The price of a page is then the same for a thousand events and for ten million. What lies
@@ -29,7 +31,26 @@ class BoundedPaginator(Paginator):
         return rows.order_by()[: self.limit].count()
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class TrailList(ChangeList):
+    """A list in an order that an index holds; Django takes any column of it from the URL."""
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Return what this column is ordered by, if it is one of ``sortable_by``."""
+        if field_name not in (self.sortable_by or ()):
+            return None
+        return super().get_ordering_field(field_name)
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Return the order that was chosen, else the model's; rows of one moment turn with it."""
+        ordering: list[Any] = list(super().get_ordering(request, queryset))
+        if ordering == ["-pk"]:
+            return [*(self.lookup_opts.ordering or ())]
+        if ordering[-1] == "-pk" and not ordering[0].startswith("-"):
+            ordering[-1] = "pk"
+        return ordering
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for mypy alone
     """Shows rows to those with the ``view`` permission, and offers nobody a way to change them."""
 
     paginator = BoundedPaginator
@@ -57,9 +78,21 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the lookups of the filters, and no others.
 
-        Django allows every lookup of every local field in the URL, a regular expression too.
+        Django allows every lookup of every local field in the URL, a regular expression too. NUL
+        is in no column, and PostgreSQL takes it for an error.
         """
-        return lookup in self.allowed_lookups
+        return lookup in self.allowed_lookups and "\0" not in value
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TrailList]:
+        """Return the class of the list."""
+        return TrailList
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list; a date at the end of the calendar is as wrong as no date."""
+        try:
+            return super().get_changelist_instance(request)
+        except OverflowError as error:
+            raise IncorrectLookupParameters(error) from error
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -73,6 +106,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 class FacetFilter(admin.SimpleListFilter):
     """Filters a list by one field, and offers the values that occur in the user's scope."""
+
+    parameter_name: str
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Return the choices, without reading the events."""

@@ -50,7 +50,7 @@ def ingest(
         body=body,
         remote_address=remote_address[:45],
         headers=_evidence(headers),
-        signature=signature[:255],
+        signature=_storable(signature, 255),
         key_id=key_id(secret),
     )
     try:
@@ -85,6 +85,11 @@ def _stand_in(body: bytes, headers: Mapping[str, str]) -> UUID:
 def _evidence(headers: Mapping[str, str]) -> dict[str, str]:
     kept = [(name, value) for name, value in headers.items() if name.lower() not in UNKEPT_HEADERS]
     return {
-        name[:MAX_HEADER_LENGTH]: value[:MAX_HEADER_LENGTH].replace("\0", "\N{SYMBOL FOR NULL}")
+        _storable(name, MAX_HEADER_LENGTH): _storable(value, MAX_HEADER_LENGTH)
         for name, value in kept[:MAX_HEADERS]
     }
+
+
+def _storable(text: str, length: int) -> str:
+    """Cut a header's text, and show by a substitute what a column does not hold."""
+    return text[:length].replace("\0", "\N{SYMBOL FOR NULL}")

@@ -23,8 +23,9 @@ def _meaning(term: str) -> dict[str, Any]:
     except ValueError:
         pass
     else:
-        return {"primary_key": number} if -(2**63) <= number < 2**63 else {}
-    try:
+        if -(2**63) <= number < 2**63:
+            return {"primary_key": number}
+    try:  # a GUID can be written in digits alone
         return {"event_id": UUID(term)}
     except ValueError:
         return {}

@@ -62,6 +62,12 @@ def test_two_signature_headers_arrive_joined_and_one_is_enough(settings):
     assert post(raw, signature=f"bogus,{sign(raw, settings.SECRET)}").status_code == 200
 
 
+def test_a_nul_beside_the_valid_signature_is_stored_by_its_picture(settings):
+    raw = encode(body())
+    assert post(raw, signature=f"{sign(raw, settings.SECRET)},\0").status_code == 200
+    assert Delivery.objects.get().signature.endswith(",\u2400")
+
+
 @TWO_TENANTS
 @pytest.mark.parametrize("url", [GLOBEX_URL, GLOBEX_URL.rstrip("/")])
 def test_one_endpoints_secret_opens_no_other(url):

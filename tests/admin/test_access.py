@@ -1,0 +1,107 @@
+"""Who may open the admin's pages, and that nobody can change anything on them."""
+
+import pytest
+from django.contrib.auth.models import Permission
+
+from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
+from tests.builders import body, post
+
+MODELS = ("event", "delivery")
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def login(client, django_user_model):
+    """Log somebody in who may view these models and nothing else."""
+
+    def login(*models):
+        user = django_user_model.objects.create_user("auditor", is_staff=True)
+        codenames = [f"view_{model}" for model in models]
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        client.force_login(user)
+        return client
+
+    return login
+
+
+def url(model, path=""):
+    return f"/admin/superoffice_hooks/{model}/{path}"
+
+
+def everything():
+    models = (Event, ChangedField, DeletedValue, Delivery)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("path", ["add/", "{pk}/change/", "{pk}/delete/", ""])
+def test_nobody_changes_anything(admin_client, model, path):
+    post(body(Values={"contact_id": 1}))
+    before = everything()
+    pk = {"event": Event, "delivery": Delivery}[model].objects.get().pk
+    answer = admin_client.post(
+        url(model, path.format(pk=pk)),
+        {"name": "x", "post": "yes", "action": "delete_selected", "_selected_action": [pk]},
+    )
+    # A list without actions does not mind being posted to.
+    assert answer.status_code == (403 if path else 200)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_page_offers_a_change(admin_client, model):
+    post(body())
+    pk = {"event": Event, "delivery": Delivery}[model].objects.get().pk
+    for path in ("", f"{pk}/change/"):
+        html = admin_client.get(url(model, path)).content.decode()
+        for offer in ('name="_save', 'name="action"', "deletelink", "<textarea", f'{model}/add/"'):
+            assert offer not in html
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_view_permission_is_enough_and_necessary(login, model):
+    post(body())
+    client = login(model)
+    [other] = set(MODELS) - {model}
+    pks = {"event": Event.objects.get().pk, "delivery": Delivery.objects.get().pk}
+    for path in ("", f"{pks[model]}/change/"):
+        assert client.get(url(model, path)).status_code == 200
+    for path in ("", f"{pks[other]}/change/", f"{pks[other]}/history/"):
+        assert client.get(url(other, path)).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["", "1/change/"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_visitor_is_sent_to_the_login(client, model, path):
+    answer = client.get(url(model, path))
+    assert answer.status_code == 302
+    assert "/login/?next=/admin/" in answer["Location"]
+
+
+def test_what_is_outside_the_scope_is_not_there(login, settings):
+    settings.SUPEROFFICE_HOOKS = {
+        **settings.SUPEROFFICE_HOOKS,
+        "CONTEXTS_FOR_USER": lambda user: ["Mine"],
+    }
+    client = login(*MODELS)
+    for context in ("Mine", "Theirs"):
+        name = f"{context.lower()}.changed"
+        post(body(ContextIdentifier=context, Event=name, Entity=..., PrimaryKey=77))
+    post(b"not JSON")
+    html = client.get(url("event")).content.decode()
+    assert "mine.changed" in html
+    assert "heirs" not in html
+    searched = client.get(url("event"), {"q": "77"}).context["cl"]
+    assert [event.context_identifier for event in searched.result_list] == ["Mine"]
+    asked = client.get(url("event"), {"context_identifier": "Theirs"}).context["cl"]
+    assert asked.result_count == 0
+    deliveries = client.get(url("delivery")).context["cl"]
+    assert [d.event.context_identifier for d in deliveries.result_list] == ["Mine"]
+    for event in Event.objects.all():
+        status = 200 if event.context_identifier == "Mine" else 404
+        for model, pk in (("event", event.pk), ("delivery", event.deliveries.get().pk)):
+            for page in ("change", "history"):
+                assert client.get(url(model, f"{pk}/{page}/")).status_code == status
+    lost = Delivery.objects.get(event=None)
+    assert client.get(url("delivery", f"{lost.pk}/change/")).status_code == 404

@@ -1,0 +1,127 @@
+"""What the tables promise, on the database in use."""
+
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+
+from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
+from tests.builders import body, post
+
+pytestmark = pytest.mark.django_db
+
+# Different texts that a tolerant collation takes for one.
+LOOKALIKES = [
+    "ABC",
+    "abc",
+    "abc ",
+    "äbc",
+    "a\N{COMBINING DIAERESIS}bc",
+    "\N{FULLWIDTH LATIN SMALL LETTER A}bc",
+    "ßss",
+    "ssss",
+]
+
+
+def again(row, **changes):
+    """Insert a copy of a row with other values; whether the database took it."""
+    fields = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    fields.pop("id", None)
+    try:
+        with transaction.atomic():
+            type(row)(**fields | changes).save(force_insert=True)
+    except IntegrityError:
+        return False
+    return True
+
+
+def test_an_event_is_there_once_by_all_four_parts_of_its_key():
+    post(body())
+    event = Event.objects.get()
+    assert not again(event)
+    assert not again(event, entity="other", action="other", webhook_name="other")
+    assert again(event, event_id=uuid4())
+    assert again(event, context_identifier="Other")
+    assert again(event, name="contact.created")
+    assert again(event, primary_key=4712)
+    assert Event.objects.count() == 5
+
+
+def test_an_event_names_a_field_once():
+    post(body(Changes=["name", "name", "phone"]))
+    field = ChangedField.objects.get(name="name")
+    assert not again(field, position=7)
+    assert not again(field, name="other")
+    assert again(field, position=7, name="Name")
+
+
+def test_an_event_holds_one_value_of_a_deleted_field():
+    post(body(Values={"contact_id": 1}))
+    value = DeletedValue.objects.get()
+    assert not again(value, value=2)
+    assert again(value, name="Contact_id")
+
+
+def test_tenants_that_look_alike_are_different_tenants():
+    wire = body()
+    for context in LOOKALIKES:
+        assert post(wire | {"ContextIdentifier": context}).content == b"recorded\n"
+    for context in LOOKALIKES:
+        [event] = Event.objects.filter(context_identifier=context)
+        assert event.context_identifier == context
+        assert [e.pk for e in Event.objects.in_contexts([context])] == [event.pk]
+
+
+def test_fields_that_look_alike_are_different_fields():
+    post(body(Changes=LOOKALIKES, Values=dict.fromkeys(LOOKALIKES, 1)))
+    event = Event.objects.get()
+    assert [row.name for row in event.changed_fields.all()] == LOOKALIKES
+    assert {row.name for row in event.deleted_values.all()} == set(LOOKALIKES)
+    post(body(Changes=["ABC"]))
+    assert [Event.objects.changing(name).count() for name in LOOKALIKES] == [2] + [1] * 7
+
+
+def test_names_are_ordered_by_their_characters_on_every_database():
+    post(body(Values=dict.fromkeys(["b", "a", "B", "_", "ä"], 1)))
+    assert [row.name for row in DeletedValue.objects.all()] == ["B", "_", "a", "b", "ä"]
+
+
+def test_events_of_one_moment_keep_a_stable_order():
+    for key in (5, 3, 9, 1):
+        post(body(PrimaryKey=key))
+    post(body(PrimaryKey=7, Timestamp="2026-03-01T09:15:27Z"))
+    assert [event.primary_key for event in Event.objects.all()] == [1, 9, 3, 5, 7]
+
+
+def test_deliveries_are_listed_newest_first():
+    for raw in (b"1", b"2", b"3"):
+        post(raw)
+    assert [bytes(delivery.body) for delivery in Delivery.objects.all()] == [b"3", b"2", b"1"]
+
+
+def test_changed_fields_keep_the_order_of_the_wire():
+    post(body(Changes=["z", "a", "m"]))
+    rows = Event.objects.with_rows().get().changed_fields.all()
+    assert [(row.position, row.name) for row in rows] == [(0, "z"), (1, "a"), (2, "m")]
+
+
+def test_every_row_has_a_readable_name():
+    post(body(Values={"contact_id": 4711}))
+    delivery = Delivery.objects.get()
+    assert str(delivery.event) == "contact.changed 4711"
+    assert str(ChangedField.objects.first()) == "name"
+    assert str(DeletedValue.objects.get()) == "contact_id: 4711"
+    assert str(delivery) == f"default {delivery.received_at:%Y-%m-%d %H:%M:%S} recorded"
+
+
+def test_an_event_with_its_evidence_cannot_be_deleted():
+    post(body())
+    with pytest.raises(ProtectedError):
+        Event.objects.all().delete()
+    assert Event.objects.count() == 1
+
+
+def test_the_migrations_say_all_that_the_models_say():
+    call_command("makemigrations", "superoffice_hooks", check=True, dry_run=True, verbosity=0)
