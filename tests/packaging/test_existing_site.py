@@ -162,6 +162,7 @@ def logged_in(base):
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
     opener.open(f"{base}/admin/login/").close()
     token = next(cookie.value for cookie in cookies if cookie.name == "csrftoken")
-    form = {"username": "admin", "password": "admin", "csrfmiddlewaretoken": token}
+    form = {"username": "admin", "password": "admin", "next": "/admin/"}
+    form["csrfmiddlewaretoken"] = token
     opener.open(f"{base}/admin/login/", urllib.parse.urlencode(form).encode()).close()
     return opener.open
