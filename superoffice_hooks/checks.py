@@ -186,6 +186,19 @@ def check_redirects(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Ch
     return messages
 
 
+def check_hosts(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W006: Django refuses every request, deliveries too, before the webhook sees it."""
+    if settings.DEBUG or settings.ALLOWED_HOSTS:
+        return []
+    return [
+        Warning(
+            "ALLOWED_HOSTS is empty and DEBUG is off: every delivery is answered 400.",
+            hint="List the host name of the URL under which the webhook is registered.",
+            id="superoffice_hooks.W006",
+        )
+    ]
+
+
 def check_urls(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """W005: the webhook has no URL, or one of its forms leads elsewhere."""
     if not getattr(settings, "ROOT_URLCONF", None):
@@ -247,5 +260,6 @@ CHECKS = (
     check_sqlite,
     check_time_zones,
     check_redirects,
+    check_hosts,
     check_urls,
 )

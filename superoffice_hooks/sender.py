@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from superoffice_hooks.samples import Sample
 from superoffice_hooks.wire.signature import sign
 
-FIRST_LINE = 80  # characters of a reply that are worth showing
+FIRST_LINE = 200  # characters of a reply that are worth showing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,22 @@ class Reply:
     @property
     def outcome(self) -> str:
         """What to count this reply as: SuperOffice takes nothing but 200 for success."""
-        return (self.text or "x 200") if self.status == 200 else f"x {self.status}"
+        if self.status != 200:
+            return f"x {self.status}"
+        return self.text.partition(":")[0] or "x 200"
+
+    @property
+    def hint(self) -> str:
+        """What the status means where the answer is not the webhook's own; "" where it is."""
+        if self.location:
+            return _("redirects to %(location)s") % {"location": self.location}
+        if self.text or self.status == 200:
+            return ""
+        return {
+            400: _("the site refuses the request: is its host name in ALLOWED_HOSTS?"),
+            403: _("the site refuses the request before the webhook sees it"),
+            404: _("there is no webhook at this URL"),
+        }.get(self.status, "")
 
 
 class Sender:
@@ -69,7 +84,10 @@ class Sender:
         }
         started = time.perf_counter()
         response = self._request(sample.body, headers)
-        first = response.read().partition(b"\n")[0][:FIRST_LINE].decode("utf-8", "replace").strip()
+        text = response.read()
+        if not response.getheader("Content-Type", "").startswith("text/plain"):
+            text = b""  # somebody's page, and not the webhook's answer
+        first = text.partition(b"\n")[0][:FIRST_LINE].decode("utf-8", "replace").strip()
         return Reply(
             response.status,
             "".join(

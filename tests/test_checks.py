@@ -85,6 +85,7 @@ TRIGGERS = {
     ),
     "E005 no time zones": ("E005", {"USE_TZ": False}, "USE_TZ is off", "USE_TZ = True"),
     "W004 to www": ("W004", {"PREPEND_WWW": True}, "PREPEND_WWW", "https://www."),
+    "W006 no hosts": ("W006", {"ALLOWED_HOSTS": []}, "ALLOWED_HOSTS is empty", "host name"),
     "W005 no URL": (
         "W005",
         {"ROOT_URLCONF": (path("", anything),)},

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.admin.base import ReadOnlyAdmin
-from superoffice_hooks.admin.parts import event_link, render, render_body
+from superoffice_hooks.admin.parts import event_link, render, render_body, render_moment
 from superoffice_hooks.models import Delivery
 from superoffice_hooks.trail.scope import deliveries_for
 
@@ -16,17 +16,17 @@ from superoffice_hooks.trail.scope import deliveries_for
 class DeliveryAdmin(ReadOnlyAdmin):
     """What arrived, newest first, and what became of it."""
 
-    list_display = ("received_at", "outcome", "endpoint", "reason", "its_event")
-    list_display_links = ("received_at",)
+    list_display = ("received", "outcome", "endpoint", "its_event", "key_id", "reason")
+    list_display_links = ("received",)
     list_filter = ("outcome",)
-    allowed_lookups = frozenset({"outcome__exact"})
+    allowed_lookups = frozenset({"outcome", "outcome__exact"})
     sortable_by = ()
     fieldsets: ClassVar = [
         (
             None,
             {
                 "fields": (
-                    "received_at",
+                    "received",
                     "endpoint",
                     "outcome",
                     "reason",
@@ -44,6 +44,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         """Return the deliveries in the user's scope, without their bytes."""
         return deliveries_for(request.user).select_related("event").defer("body")
+
+    @admin.display(description=_("received at"))
+    def received(self, delivery: Delivery) -> str:
+        """When it arrived, to the second."""
+        return render_moment(delivery.received_at)
 
     @admin.display(description=_("event"))
     def its_event(self, delivery: Delivery) -> str:

@@ -8,9 +8,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.admin.base import FacetFilter, ReadOnlyAdmin
-from superoffice_hooks.admin.parts import render, render_body
+from superoffice_hooks.admin.parts import render, render_body, render_moment
 from superoffice_hooks.models import Event, Outcome
 from superoffice_hooks.trail import scope
+from superoffice_hooks.trail.changes import telling_changes
 from superoffice_hooks.trail.search import matching
 from superoffice_hooks.trail.values import shown
 
@@ -42,21 +43,21 @@ class EventAdmin(ReadOnlyAdmin):
     """What happened in SuperOffice, newest first."""
 
     list_display = (
-        "occurred_at",
+        "occurred",
         "name",
         "primary_key",
-        "context_identifier",
-        "changed_by_associate_id",
         "what_changed",
+        "associate",
+        "context",
     )
-    list_display_links = ("occurred_at", "name")
+    list_display_links = ("occurred", "name")
     list_filter = (EntityFilter, ActionFilter, ContextFilter, "occurred_at")
     allowed_lookups = frozenset(
         {"entity", "action", "context_identifier", "occurred_at__gte", "occurred_at__lt"}
     )
     search_fields = ("primary_key", "event_id")
     search_help_text = _("The primary key of a record, or the GUID of an event.")
-    sortable_by = ("occurred_at",)
+    sortable_by = ("occurred",)
     fieldsets: ClassVar = [
         (
             None,
@@ -68,8 +69,8 @@ class EventAdmin(ReadOnlyAdmin):
                     "primary_key",
                     "context_identifier",
                     "changed_by_associate_id",
-                    "occurred_at",
-                    "received_at",
+                    "occurred",
+                    "received",
                     "webhook_name",
                     "event_id",
                     "flags",
@@ -92,14 +93,33 @@ class EventAdmin(ReadOnlyAdmin):
         """Look a number up as a primary key and a GUID as an event id."""
         return matching(queryset, search_term) if search_term else queryset, False
 
+    @admin.display(description=_("occurred at"), ordering="occurred_at")
+    def occurred(self, event: Event) -> str:
+        """When SuperOffice says that it happened, to the second."""
+        return render_moment(event.occurred_at)
+
+    @admin.display(description=_("received at"))
+    def received(self, event: Event) -> str:
+        """When the delivery arrived, to the second."""
+        return render_moment(event.received_at)
+
+    @admin.display(description=_("associate"))
+    def associate(self, event: Event) -> int:
+        """Who did it; a heading that leaves room for the other columns."""
+        return event.changed_by_associate_id
+
+    @admin.display(description=_("context"))
+    def context(self, event: Event) -> str:
+        """The tenant; likewise."""
+        return str(event.context_identifier)
+
     @admin.display(description=_("changed fields"))
     def what_changed(self, event: Event) -> str:
-        """The first changed fields, or the fields of the deleted row."""
-        names = [row.name for row in event.changed_fields.all()] or [
-            row.name for row in event.deleted_values.all()
-        ]
-        rest = len(names) - SHOWN_FIELDS
-        return ", ".join(names[:SHOWN_FIELDS]) + (f" +{rest}" if rest > 0 else "")
+        """The first fields that people changed, and how many others there are."""
+        names = telling_changes(event)
+        shown_names = names[:SHOWN_FIELDS]
+        others = len(event.changed_fields.all()) - len(shown_names)
+        return ", ".join(shown_names) + (f" +{others}" if others else "")
 
     @admin.display(description=_("changed fields"))
     def changes(self, event: Event) -> str:
@@ -121,7 +141,9 @@ class EventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("deliveries"))
     def arrivals(self, event: Event) -> str:
         """Each delivery of this event: the one that recorded it, and its repetitions."""
-        return render("deliveries", deliveries=event.deliveries.defer("body").order_by("id"))
+        deliveries = event.deliveries.defer("body").order_by("id")
+        moments = [(delivery, render_moment(delivery.received_at)) for delivery in deliveries]
+        return render("deliveries", deliveries=moments)
 
     @admin.display(description=_("body"))
     def body(self, event: Event) -> str:

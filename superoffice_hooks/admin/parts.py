@@ -1,9 +1,11 @@
 """Parts that more than one admin page shows."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -25,6 +27,18 @@ def render_body(body: bytes | None) -> SafeString:
         text=text[:MAX_BODY_SHOWN],
         size=len(body or b""),
         cut=len(text) > MAX_BODY_SHOWN,
+    )
+
+
+def render_moment(moment: datetime) -> SafeString:
+    """Return the moment in the reader's zone to the second, in UTC on hover."""
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}, {}</time>',
+        moment.isoformat(),
+        f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}",
+        formats.date_format(local, "DATE_FORMAT"),
+        formats.time_format(local, "H:i:s"),
     )
 
 

@@ -37,15 +37,15 @@ class TrailPagination(CursorPagination):
     offset_cutoff = 100_000
 
     def get_page_size(self, request: Request) -> int:
-        """Return the size that is asked for, at most 200; refuse what is no size."""
+        """Return the size that is asked for; refuse what is none, or more than 200."""
         asked = request.query_params.get(self.page_size_query_param)
         if asked is None:
             return self.page_size
         try:
-            size: int = IntegerField(min_value=1).run_validation(asked)
+            field = IntegerField(min_value=1, max_value=self.max_page_size)
+            return int(field.run_validation(asked))
         except ValidationError as error:
             raise ValidationError({self.page_size_query_param: error.detail}) from None
-        return min(size, self.max_page_size)
 
     def decode_cursor(self, request: Request) -> Any:
         """Return the cursor, or answer 404 to one that this API never gave."""

@@ -64,6 +64,7 @@ class WebhookView(View):
                 delivery.outcome,
                 delivery.reason,
             )
+            return _answer(200, f"{delivery.outcome}: {delivery.reason}")
         return _answer(200, delivery.outcome)
 
     def http_method_not_allowed(

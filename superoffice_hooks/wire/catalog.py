@@ -59,6 +59,29 @@ ENTITY_OF_FIELD: Final = {
 } | {"registered_associate_id": "associate", "updated_associate_id": "associate"}
 
 
+BOOKKEEPING: Final = frozenset(
+    (
+        "updated",
+        "updatedCount",
+        "updated_associate_id",
+        "registered",
+        "registered_associate_id",
+        "last_changed",
+        "soundEx",
+    )
+)
+
+
+def is_bookkeeping(entity: str, field: str) -> bool:
+    """Whether SuperOffice itself keeps this field: a stamp, a counter, or the record's own key."""
+    known = ENTITIES.get(entity)
+    return (
+        field in BOOKKEEPING
+        or field.startswith("dbi_")
+        or (known is not None and field == known.key)
+    )
+
+
 def linked_record(field: str, value: object) -> tuple[str, int] | None:
     """Return the entity and primary key that an id field points to, or ``None``.
 

@@ -52,7 +52,7 @@ def verify(body: bytes, signature: str, secrets: Iterable[str]) -> str:
         raise SignatureError(
             "The signature does not match any secret of this endpoint."
             if signature
-            else "The signature header is missing."
+            else "The header X-SuperOffice-Signature is missing."
         )
     return matched
 

@@ -80,10 +80,8 @@ def test_an_event_that_arrives_during_a_walk_moves_nothing(stored, admin_client)
     assert [event["id"] for event in first["results"]] + flat(rest) == expected
 
 
-@pytest.mark.parametrize(
-    ("asked", "given"), [("3", 3), ("200", 200), ("201", 200), ("9" * 30, 200)]
-)
-def test_a_page_has_at_most_200_events(stored, admin_client, asked, given):
+@pytest.mark.parametrize(("asked", "given"), [("3", 3), ("200", 200)])
+def test_a_page_has_as_many_events_as_asked(stored, admin_client, asked, given):
     for _ in range(75):
         post(body())
     assert len(admin_client.get(URL, {"page_size": asked}).json()["results"]) == given
@@ -95,7 +93,7 @@ def test_a_page_has_50_events_where_no_size_is_asked(stored, admin_client):
     assert len(page["results"]) == 50
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "many", "", "1.5"])
+@pytest.mark.parametrize("size", ["0", "-1", "many", "", "1.5", "201", "9" * 30])
 def test_a_page_size_that_is_no_size_is_refused(admin_client, size):
     answer = admin_client.get(URL, {"page_size": size})
     assert (answer.status_code, list(answer.json())) == (400, ["page_size"])

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import shlex
 import sys
 import threading
 import time
@@ -75,7 +76,7 @@ class Command(BaseCommand):
                 with _serving(server):
                     site = f"http://{HOST}:{server.server_port}"
                     tally = self._post(site, options)
-                    self._summarize(site, tally)
+                    self._summarize(site, tally, stays=not options["exit"])
                     if not options["exit"]:
                         served = True
                         while True:
@@ -96,7 +97,7 @@ class Command(BaseCommand):
         try:
             server = ThreadedWSGIServer((HOST, port), QuietHandler)
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = getattr(error, "strerror", None) or str(error).rstrip(".")
             if getattr(error, "errno", None) == errno.EADDRINUSE:
                 reason = _("it is in use")
             raise CommandError(
@@ -141,16 +142,19 @@ class Command(BaseCommand):
             post_all(sender, samples, tally, progress)
         return tally
 
-    def _summarize(self, site: str, tally: Tally) -> None:
+    def _summarize(self, site: str, tally: Tally, stays: bool) -> None:
         admin = site + reverse("admin:superoffice_hooks_event_changelist")
         api = f"{site}/superoffice/api/events/?entity=sale&action=deleted"
+        webhook = site + reverse("superoffice_hooks:webhook")
+        secret = shlex.quote(settings.DEMO_WEBHOOK_SECRET)
         rows = [
             (_("Posted"), str(tally)),
             (_("Admin"), admin),
             (_("Login"), LOGIN),
             (_("Password"), PASSWORD),
             (_("API"), f"curl -u {LOGIN}:{PASSWORD} '{api}'"),
-            (_("Stop"), _("Ctrl-C")),
+            (_("Send"), f"python manage.py superoffice_send {webhook} --secret {secret}"),
+            (_("Stop"), _("Ctrl-C") if stays else _("stopped; without --exit it serves on")),
         ]
         width = max(len(label) for label, text in rows)
         self.stdout.write("\n" + "\n".join(f"  {label:<{width}}  {text}" for label, text in rows))

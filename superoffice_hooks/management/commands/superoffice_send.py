@@ -51,7 +51,8 @@ class Progress:
         if reply.status != 200:
             self.clear()
             self._stderr.write(_line(sample, reply))
-        elif not many and not self._quiet:
+        elif not self._quiet and (not many or reply.outcome == "quarantined"):
+            self.clear()
             self._stdout.write(_line(sample, reply))
         if many and not self._quiet:
             self._show_pace(tally)
@@ -187,8 +188,8 @@ def _secret(given: str | None) -> str:
     if not secret.strip():
         raise CommandError(
             _(
-                "There is no secret to sign with. Type --secret followed by the secret of the "
-                "webhook, or set the environment variable %(name)s."
+                "There is no secret to sign with: the environment variable %(name)s is not set, or "
+                "blank. Set it, or type --secret followed by the secret of the webhook."
             )
             % {"name": SECRET_VARIABLE}
         )
@@ -257,8 +258,7 @@ def _line(sample: Sample, reply: Reply) -> str:
     """``200   12 ms  contact.changed 994863  recorded``."""
     event = sample.headers.get("X-SuperOffice-Event", "-")
     key = _identity(sample.body).get("PrimaryKey", "-")
-    where = _(" (redirects to %(location)s)") % {"location": reply.location}
     return (
         f"{reply.status} {reply.seconds * 1000:6.0f} ms  {event} {key}  {reply.text}"
-        f"{where if reply.location else ''}"
+        f"{f'({reply.hint})' if reply.hint else ''}"
     )
