@@ -27,6 +27,7 @@ def register() -> None:
     """Register every check of this module with Django."""
     for check in CHECKS:
         checks.register(check, "superoffice_hooks")
+    checks.register(check_packet, "superoffice_hooks", checks.Tags.database)
 
 
 def check_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -64,7 +65,9 @@ def check_values(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
 
 
 def check_endpoints(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """W001: nothing would be accepted. E003: a blank secret. W002: a short one. E004: a bad name.
+    """W001: nothing would be accepted. E004: a bad name.
+
+    E003: a blank secret. W002: a short one. W007: one with white space around it.
 
     Endpoints behind a callable cannot be listed, and are not judged.
     """
@@ -101,7 +104,15 @@ def _judge(endpoint: Endpoint) -> Iterable[CheckMessage]:
                 "secret never matches and never means that verification is skipped.",
                 id="superoffice_hooks.E003",
             )
-        elif len(secret.encode("utf-8", "surrogateescape")) < MIN_SECRET_BYTES:
+        elif secret != secret.strip():
+            yield Warning(
+                f'Secret {position} of the endpoint "{endpoint.name}" begins or ends with white '
+                "space.",
+                hint="A file's last line break is the usual cause: read it with .strip(). "
+                "SuperOffice's secret would need the same white space.",
+                id="superoffice_hooks.W007",
+            )
+        elif len(secret.encode("utf-8", "replace")) < MIN_SECRET_BYTES:
             yield Warning(
                 f'Secret {position} of the endpoint "{endpoint.name}" is shorter than '
                 f"{MIN_SECRET_BYTES} bytes.",
@@ -137,6 +148,49 @@ def check_sqlite(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
             hint=f'In DATABASES["{connection.alias}"] set "OPTIONS": {{"transaction_mode": '
             '"IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"}}.',
             id="superoffice_hooks.W003",
+        )
+    ]
+
+
+def check_autocommit(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E006: without AUTOCOMMIT a delivery would be answered 200 before it is committed."""
+    connection = connections[router.db_for_write(Event)]
+    if connection.settings_dict.get("AUTOCOMMIT", True):
+        return []
+    return [
+        Error(
+            f'DATABASES["{connection.alias}"] has AUTOCOMMIT off: a delivery would be answered '
+            "200 and then be lost.",
+            hint="Remove AUTOCOMMIT, or route superoffice_hooks to a database of its own.",
+            id="superoffice_hooks.E006",
+        )
+    ]
+
+
+def check_packet(
+    app_configs: Sequence[Any] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """W008: MariaDB refuses statements that are larger than one packet. Asks the database."""
+    alias = router.db_for_write(Event)
+    connection = connections[alias]
+    if connection.vendor != "mysql" or alias not in (databases or ()):
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        packet = int(cursor.fetchone()[0])
+    try:
+        needed = 4 * conf.max_body_bytes  # a body is stored twice, and bytes are escaped
+    except ImproperlyConfigured:
+        return []  # E002 says it
+    if packet >= needed:
+        return []
+    return [
+        Warning(
+            f"max_allowed_packet is {packet} bytes: a body of MAX_BODY_BYTES may not fit, and is "
+            "answered 503.",
+            hint=f"Set max_allowed_packet = {needed} in the server's configuration, or lower "
+            f'{SETTING}["MAX_BODY_BYTES"] to {packet // 4}.',
+            id="superoffice_hooks.W008",
         )
     ]
 
@@ -258,6 +312,7 @@ CHECKS = (
     check_values,
     check_endpoints,
     check_sqlite,
+    check_autocommit,
     check_time_zones,
     check_redirects,
     check_hosts,

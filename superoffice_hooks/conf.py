@@ -32,6 +32,14 @@ class Endpoint:
     secrets: tuple[str, ...] = field(repr=False)
     contexts: frozenset[str] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse, with ``ImproperlyConfigured``, one text where a list of them is meant."""
+        where = f"Endpoint {self.name!r}:"
+        object.__setattr__(self, "secrets", _texts(f"{where} secrets", self.secrets))
+        if self.contexts is not None:
+            contexts = frozenset(_texts(f"{where} contexts", self.contexts))
+            object.__setattr__(self, "contexts", contexts)
+
     def takes(self, context_identifier: str) -> bool:
         """Whether an event of this tenant may enter by this endpoint."""
         return self.contexts is None or context_identifier in self.contexts
@@ -136,13 +144,12 @@ def _endpoint(name: str, options: Any, *, top: bool = False) -> Endpoint:
 
 
 def _texts(where: str, value: Any) -> tuple[str, ...]:
-    # A single string is the likely slip, and a string is a sequence of one-letter secrets.
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    # A single string is the likely slip, and would be a sequence of one-letter secrets.
+    if not isinstance(value, list | tuple | set | frozenset) or not all(
+        isinstance(text, str) for text in value
+    ):
         raise ImproperlyConfigured(f"{where} must be a list of strings.")
-    texts = tuple(value)
-    if not all(isinstance(text, str) for text in texts):
-        raise ImproperlyConfigured(f"{where} must be a list of strings.")
-    return texts
+    return tuple(value)
 
 
 conf = Settings()

@@ -32,7 +32,8 @@ class PayloadError(DeliveryError):
     """A genuine body does not hold an event that can be recorded.
 
     ``reason`` says in one sentence what is wrong and with which key. ``position`` is the offset
-    of the offending character in the decoded text where one place can be named, else ``None``.
+    of the offending character, or of the first byte that is none; ``None`` where no one place can
+    be named.
     """
 
     def __init__(self, reason: str, position: int | None = None) -> None:

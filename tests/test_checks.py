@@ -85,6 +85,12 @@ TRIGGERS = {
     ),
     "E005 no time zones": ("E005", {"USE_TZ": False}, "USE_TZ is off", "USE_TZ = True"),
     "W004 to www": ("W004", {"PREPEND_WWW": True}, "PREPEND_WWW", "https://www."),
+    "W007 a line break after the secret": (
+        "W007",
+        hooks(SECRETS=[f"{LONG}\n"]),
+        "white space",
+        ".strip()",
+    ),
     "W006 no hosts": ("W006", {"ALLOWED_HOSTS": []}, "ALLOWED_HOSTS is empty", "host name"),
     "W005 no URL": (
         "W005",
@@ -223,7 +229,7 @@ USED = re.findall(r'id="superoffice_hooks\.(\w+)"', Path(checks.__file__).read_t
 
 
 def test_each_id_has_one_meaning():
-    said_by_docstrings = " ".join(check.__doc__ for check in checks.CHECKS)
+    said_by_docstrings = " ".join(check.__doc__ for check in (*checks.CHECKS, checks.check_packet))
     assert sorted(re.findall(r"([EW]\d{3}):", said_by_docstrings)) == sorted(set(USED))
 
 
@@ -231,3 +237,23 @@ def test_each_id_has_one_meaning():
 def test_the_readme_lists_the_check(id_):
     rows = [row for row in (ROOT / "README.md").read_text().splitlines() if row.startswith("|")]
     assert len([row for row in rows if id_ in row]) == 1
+
+
+def test_e006_without_autocommit(monkeypatch):
+    assert "E006" not in [name for name, _ in said()]
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+    [message] = [message for name, message in said() if name == "E006"]
+    assert "AUTOCOMMIT off" in message.msg
+    assert "Remove AUTOCOMMIT" in message.hint
+
+
+@pytest.mark.django_db
+def test_w008_asks_mariadb_for_its_packet():
+    def found(limit):
+        with override_settings(**hooks(SECRETS=[LONG], MAX_BODY_BYTES=limit)):
+            return [message.id for message in checks.check_packet(None, databases=["default"])]
+
+    assert found(1024) == []
+    expected = ["superoffice_hooks.W008"] if connection.vendor == "mysql" else []
+    assert found(2**40) == expected
+    assert checks.check_packet(None) == []

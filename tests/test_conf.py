@@ -167,3 +167,24 @@ def test_an_endpoint_never_shows_its_secrets(settings):
 def test_an_endpoint_cannot_be_changed():
     with pytest.raises(AttributeError):
         Endpoint("acme", (NEW,)).contexts = None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"secrets": "x" * 40}, id="a text for secrets"),
+        pytest.param({"secrets": ("x" * 40,), "contexts": "Cust12345"}, id="a text for contexts"),
+        pytest.param({"secrets": {"primary": "x" * 40}}, id="a dict"),
+        pytest.param({"secrets": (part for part in "xy")}, id="a generator"),
+        pytest.param({"secrets": (b"x" * 40,)}, id="bytes"),
+    ],
+)
+def test_an_endpoint_refuses_what_would_let_strangers_in(given):
+    with pytest.raises(ImproperlyConfigured, match="must be a list of strings"):
+        Endpoint("acme", **given)
+
+
+def test_an_endpoint_takes_lists():
+    endpoint = Endpoint("acme", ["new", "old"], ["Cust1"])
+    assert endpoint == Endpoint("acme", ("new", "old"), frozenset({"Cust1"}))
+    assert not endpoint.takes("Cust")

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
@@ -32,22 +32,23 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic for mypy
 
 
 class TrailList(ChangeList):
-    """A list in an order that an index holds; Django takes any column of it from the URL."""
+    """A list in the order of its index, and without the columns that no list shows."""
 
-    def get_ordering_field(self, field_name: Any) -> Any:
-        """Return what this column is ordered by, if it is one of ``sortable_by``."""
-        if field_name not in (self.sortable_by or ()):
-            return None
-        return super().get_ordering_field(field_name)
+    model_admin: "ReadOnlyAdmin"
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """Return the order that was chosen, else the model's; rows of one moment turn with it."""
-        ordering: list[Any] = list(super().get_ordering(request, queryset))
-        if ordering == ["-pk"]:
-            return [*(self.lookup_opts.ordering or ())]
-        if ordering[-1] == "-pk" and not ordering[0].startswith("-"):
-            ordering[-1] = "pk"
-        return ordering
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        """Return the rows without what may be megabytes in each of them."""
+        return super().get_queryset(request, *args, **kwargs).defer(*self.model_admin.unlisted)
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Return the model's order, turned round where the URL asks for the oldest first.
+
+        Django takes any column from the URL, and sorts the whole table by it.
+        """
+        newest_first = [str(name) for name in self.lookup_opts.ordering or ()]
+        if self.sortable_by and self.params.get(ORDER_VAR) == "0":
+            return [name.removeprefix("-") for name in newest_first]
+        return newest_first
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for mypy alone
@@ -59,6 +60,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
     list_per_page = 50
     actions = None
     allowed_lookups: ClassVar[frozenset[str]] = frozenset()
+    unlisted: ClassVar[tuple[str, ...]] = ()
 
     class Media:
         css: ClassVar = {"all": ["superoffice_hooks/admin.css"]}
@@ -98,7 +100,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Any:
         """Return the row, or answer 404 where it does not exist or is out of the user's scope."""
-        found = super().get_object(request, object_id, from_field)
+        found = super().get_object(request, object_id)
         if found is None:
             raise Http404
         return found

@@ -21,6 +21,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_filter = ("outcome",)
     allowed_lookups = frozenset({"outcome", "outcome__exact"})
     sortable_by = ()
+    unlisted = ("body", "headers", "event__field_values", "event__properties")
     fieldsets: ClassVar = [
         (
             None,
@@ -42,8 +43,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        """Return the deliveries in the user's scope, without their bytes."""
-        return deliveries_for(request.user).select_related("event").defer("body")
+        """Return the deliveries in the user's scope."""
+        return deliveries_for(request.user).select_related("event")
 
     @admin.display(description=_("received at"))
     def received(self, delivery: Delivery) -> str:

@@ -58,6 +58,7 @@ class EventAdmin(ReadOnlyAdmin):
     search_fields = ("primary_key", "event_id")
     search_help_text = _("The primary key of a record, or the GUID of an event.")
     sortable_by = ("occurred",)
+    unlisted = ("field_values", "properties")
     fieldsets: ClassVar = [
         (
             None,
@@ -140,8 +141,8 @@ class EventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("deliveries"))
     def arrivals(self, event: Event) -> str:
-        """Each delivery of this event: the one that recorded it, and its repetitions."""
-        deliveries = event.deliveries.defer("body").order_by("id")
+        """The first hundred deliveries: the one that recorded the event, and repetitions."""
+        deliveries = event.deliveries.defer("body", "headers").order_by("id")[:100]
         moments = [(delivery, render_moment(delivery.received_at)) for delivery in deliveries]
         return render("deliveries", deliveries=moments)
 

@@ -1,4 +1,4 @@
-"""One delivery, from its bytes to an outcome: verify, parse, record, announce."""
+"""One delivery, from its bytes to an outcome: prove it, then settle what becomes of it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ SIGNATURE_HEADER: Final = "X-SuperOffice-Signature"
 EVENT_ID_HEADER: Final = "X-SuperOffice-EventId"
 
 # Somebody's credentials are no evidence of ours, and the signature has a column of its own.
-UNKEPT_HEADERS: Final = frozenset(
+DROPPED_HEADERS: Final = frozenset(
     {"authorization", "cookie", "proxy-authorization", SIGNATURE_HEADER.lower()}
 )
 MAX_HEADERS: Final = 64
@@ -32,12 +32,11 @@ _BODY_NAMESPACE: Final = uuid5(NAMESPACE_URL, "https://docs.superoffice.com/webh
 def ingest(
     endpoint: Endpoint, body: bytes, headers: Mapping[str, str], remote_address: str = ""
 ) -> Delivery:
-    """Verify, parse and store one delivery, tell the receivers of a new event, and return it.
+    """Prove who sent this delivery, store it, and return it.
 
     ``body`` is the raw body, ``headers`` a case-insensitive mapping of the request's headers,
     ``remote_address`` the peer's. The returned ``Delivery`` is committed; its ``outcome`` and
-    ``reason`` say what became of it. A genuine body that cannot be an event is quarantined, never
-    refused.
+    ``reason`` say what became of it.
 
     Raises ``SignatureError`` where nothing proves the sender: then nothing is stored. Raises
     ``django.db.DatabaseError`` where the database cannot take it.
@@ -48,13 +47,23 @@ def ingest(
         endpoint=endpoint.name,
         received_at=timezone.now(),
         body=body,
-        remote_address=remote_address[:45],
         headers=_evidence(headers),
-        signature=_storable(signature, 255),
+        remote_address=_header_text(remote_address, 45),
+        signature=_header_text(signature, 255),
         key_id=key_id(secret),
     )
+    return settle(arrival, endpoint)
+
+
+@sensitive_variables()
+def settle(arrival: Arrival, endpoint: Endpoint) -> Delivery:
+    """Parse and store what has been proven genuine, and tell the receivers of a new event.
+
+    A body that cannot be an event, or names a tenant that the endpoint does not take, is
+    quarantined and never refused. Raises ``django.db.DatabaseError`` as ``ingest`` does.
+    """
     try:
-        payload = parse(body)
+        payload = parse(arrival.body)
     except PayloadError as error:
         return keep(arrival, Outcome.QUARANTINED, str(error))
     if payload.is_test:
@@ -65,31 +74,33 @@ def ingest(
             Outcome.QUARANTINED,
             "ContextIdentifier names a tenant that this endpoint does not take.",
         )
-    event_id = payload.event_id or _stand_in(body, headers)
-    delivery = record(arrival, payload, event_id)
+    delivery = record(arrival, payload, payload.event_id or _stand_in(arrival))
     if delivery.outcome == Outcome.RECORDED:
         event_recorded.send_robust(sender=Event, event=delivery.event, delivery=delivery)
     return delivery
 
 
-def _stand_in(body: bytes, headers: Mapping[str, str]) -> UUID:
+def _stand_in(arrival: Arrival) -> UUID:
     """Return the header's EventId for a body without one, else a UUID that the body determines.
 
     Either is the same when SuperOffice sends the same delivery again.
     """
-    return guid(headers.get(EVENT_ID_HEADER, "")) or uuid5(
-        _BODY_NAMESPACE, hashlib.sha256(body).hexdigest()
+    named = {name.lower(): value for name, value in arrival.headers.items()}
+    return guid(named.get(EVENT_ID_HEADER.lower(), "")) or uuid5(
+        _BODY_NAMESPACE, hashlib.sha256(arrival.body).hexdigest()
     )
 
 
 def _evidence(headers: Mapping[str, str]) -> dict[str, str]:
-    kept = [(name, value) for name, value in headers.items() if name.lower() not in UNKEPT_HEADERS]
+    """Return the headers that are kept, SuperOffice's own first, so that none crowds them out."""
+    kept = [(name, value) for name, value in headers.items() if name.lower() not in DROPPED_HEADERS]
+    kept.sort(key=lambda header: not header[0].lower().startswith("x-superoffice-"))
     return {
-        _storable(name, MAX_HEADER_LENGTH): _storable(value, MAX_HEADER_LENGTH)
+        _header_text(name, MAX_HEADER_LENGTH): _header_text(value, MAX_HEADER_LENGTH)
         for name, value in kept[:MAX_HEADERS]
     }
 
 
-def _storable(text: str, length: int) -> str:
+def _header_text(text: str, length: int) -> str:
     """Cut a header's text, and show by a substitute what a column does not hold."""
     return text[:length].replace("\0", "\N{SYMBOL FOR NULL}")

@@ -6,15 +6,19 @@ about only when the database says that they are there: two copies at once cost o
 second transaction, and all other deliveries cost none.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import DataError, IntegrityError, router, transaction
+from django.db import DataError, IntegrityError, OperationalError, router, transaction
+from django.views.decorators.debug import sensitive_variables
 
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, Outcome
 from superoffice_hooks.wire.payload import Payload
+
+# MariaDB says so of rows that are larger than its max_allowed_packet, and may hang up as well.
+_PACKET_TOO_LARGE = frozenset({1153, 2006, 2013})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,14 @@ class Arrival:
 
     endpoint: str
     received_at: datetime
-    body: bytes
-    headers: dict[str, str]
+    body: bytes = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
     remote_address: str
-    signature: str
+    signature: str = field(repr=False)
     key_id: str
 
 
+@sensitive_variables()
 def record(arrival: Arrival, payload: Payload, event_id: UUID) -> Delivery:
     """Store a genuine event with its delivery, and return the delivery as it was stored.
 
@@ -43,10 +48,18 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID) -> Delivery:
     """
     alias = router.db_for_write(Event)
     try:
-        with transaction.atomic(using=alias, durable=True):
+        try:
+            return _insert(arrival, payload, event_id, alias)
+        except OperationalError:
+            # A lost connection, a deadlock: the unique key makes it safe to insert again.
             return _insert(arrival, payload, event_id, alias)
     except (IntegrityError, DataError) as error:
         refusal = type(error).__name__
+    except OperationalError as error:
+        if error.args[:1] and error.args[0] in _PACKET_TOO_LARGE:
+            refusal = "larger than max_allowed_packet"
+        else:
+            raise
     event = Event.objects.using(alias).filter(**_key(payload, event_id)).first()
     if event is None:
         return keep(arrival, Outcome.QUARANTINED, f"The database refuses the values ({refusal}).")
@@ -66,28 +79,32 @@ def keep(
         return _deliver(arrival, outcome, reason, event, alias)
 
 
+@sensitive_variables()
 def _insert(arrival: Arrival, payload: Payload, event_id: UUID, alias: str) -> Delivery:
-    event = Event(
-        **_key(payload, event_id),
-        entity=payload.entity,
-        action=payload.action,
-        changed_by_associate_id=payload.changed_by_associate_id,
-        webhook_name=payload.webhook_name,
-        occurred_at=payload.occurred_at,
-        received_at=arrival.received_at,
-        field_values=payload.field_values,
-        properties=payload.properties,
-        flags=[flag.value for flag in payload.flags],
-    )
-    event.save(using=alias, force_insert=True)
-    ChangedField.objects.using(alias).bulk_create(
-        ChangedField(event=event, position=position, name=name)
-        for position, name in enumerate(payload.changes)
-    )
-    DeletedValue.objects.using(alias).bulk_create(
-        DeletedValue(event=event, name=name, value=value) for name, value in payload.values.items()
-    )
-    return _deliver(arrival, Outcome.RECORDED, "", event, alias)
+    """Store everything in one transaction, or nothing."""
+    with transaction.atomic(using=alias, durable=True):
+        event = Event(
+            **_key(payload, event_id),
+            entity=payload.entity,
+            action=payload.action,
+            changed_by_associate_id=payload.changed_by_associate_id,
+            webhook_name=payload.webhook_name,
+            occurred_at=payload.occurred_at,
+            received_at=arrival.received_at,
+            field_values=payload.field_values,
+            properties=payload.properties,
+            flags=[flag.value for flag in payload.flags],
+        )
+        event.save(using=alias, force_insert=True)
+        ChangedField.objects.using(alias).bulk_create(
+            ChangedField(event=event, position=position, name=name)
+            for position, name in enumerate(payload.changes)
+        )
+        DeletedValue.objects.using(alias).bulk_create(
+            DeletedValue(event=event, name=name, value=value)
+            for name, value in payload.values.items()
+        )
+        return _deliver(arrival, Outcome.RECORDED, "", event, alias)
 
 
 def _key(payload: Payload, event_id: UUID) -> dict[str, Any]:
@@ -99,6 +116,7 @@ def _key(payload: Payload, event_id: UUID) -> dict[str, Any]:
     }
 
 
+@sensitive_variables()
 def _deliver(
     arrival: Arrival, outcome: Outcome, reason: str, event: Event | None, alias: str
 ) -> Delivery:

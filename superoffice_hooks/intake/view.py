@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
@@ -52,8 +52,13 @@ class WebhookView(View):
             return self._turn_away(error.status, str(error), endpoint)
         except SignatureError as error:
             return self._turn_away(401, str(error), endpoint)
+        except DatabaseError as error:
+            # Without the traceback: its frames hold the values, and a report would show them.
+            reason = f"{type(error).__name__} {error}".splitlines()[0]
+            logger.error("Delivery to endpoint %r could not be stored: %s", endpoint, reason)
+            return _answer(503, "The delivery could not be stored.")
         except Exception:
-            # Whatever it was, nothing is stored: SuperOffice must hear that it has to try again.
+            # A mistake of ours or of the settings: nothing is stored, and 500 would say nothing.
             logger.exception("Delivery to endpoint %r could not be stored.", endpoint)
             return _answer(503, "The delivery could not be stored.")
         if delivery.reason:

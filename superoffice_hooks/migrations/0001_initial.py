@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("event_id", models.UUIDField(verbose_name="event id")),
+                ("event_id", superoffice_hooks.models.fields.GuidField(verbose_name="event id")),
                 (
                     "name",
                     superoffice_hooks.models.fields.ExactCharField(
@@ -79,6 +79,7 @@ class Migration(migrations.Migration):
                     "field_values",
                     models.JSONField(
                         default=dict,
+                        encoder=superoffice_hooks.models.fields.WireEncoder,
                         help_text="The values of the record after the change, where SuperOffice sent them.",
                         verbose_name="field values",
                     ),
@@ -87,6 +88,7 @@ class Migration(migrations.Migration):
                     "properties",
                     models.JSONField(
                         default=dict,
+                        encoder=superoffice_hooks.models.fields.WireEncoder,
                         help_text="What the webhook was configured to add to every body.",
                         verbose_name="properties",
                     ),
@@ -145,7 +147,14 @@ class Migration(migrations.Migration):
                         max_length=255, verbose_name="field"
                     ),
                 ),
-                ("value", models.JSONField(null=True, verbose_name="value")),
+                (
+                    "value",
+                    models.JSONField(
+                        encoder=superoffice_hooks.models.fields.WireEncoder,
+                        null=True,
+                        verbose_name="value",
+                    ),
+                ),
                 (
                     "event",
                     models.ForeignKey(
@@ -213,7 +222,7 @@ class Migration(migrations.Migration):
                     "remote_address",
                     superoffice_hooks.models.fields.ExactCharField(
                         blank=True,
-                        help_text="Who held the other end of the connection: SuperOffice, or your proxy.",
+                        help_text="The other end of the connection, as the server reports it.",
                         max_length=45,
                         verbose_name="remote address",
                     ),
@@ -244,13 +253,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "delivery",
                 "verbose_name_plural": "deliveries",
                 "ordering": ["-id"],
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("outcome", "recorded"), _negated=True),
-                        fields=["outcome", "id"],
-                        name="so_delivery_outcome",
-                    )
-                ],
+                "indexes": [models.Index(fields=["outcome", "id"], name="so_delivery_outcome")],
             },
         ),
         migrations.CreateModel(

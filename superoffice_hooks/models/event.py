@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from superoffice_hooks.models.fields import ExactCharField
+from superoffice_hooks.models.fields import ExactCharField, GuidField, WireEncoder
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -32,11 +32,12 @@ class EventQuerySet(models.QuerySet["Event"]):
 class Event(models.Model):
     """One change of one record in SuperOffice, as one genuine delivery told it.
 
-    Everything but ``received_at`` can be derived again from the ``body`` of its recorded
-    ``Delivery``. Rows are written by ``superoffice_hooks.intake`` and never changed.
+    Everything can be derived again from the ``Delivery`` that recorded it: from its body, and
+    ``event_id`` from its headers where the body has none. Rows are written by
+    ``superoffice_hooks.intake`` and never changed.
     """
 
-    event_id = models.UUIDField(_("event id"))
+    event_id = GuidField(_("event id"))
     name = ExactCharField(_("event"), max_length=255, help_text=_("For example contact.changed."))
     entity = ExactCharField(_("entity"), max_length=255)
     action = ExactCharField(_("action"), max_length=255)
@@ -58,11 +59,13 @@ class Event(models.Model):
     received_at = models.DateTimeField(_("received at"))
     field_values = models.JSONField(
         _("field values"),
+        encoder=WireEncoder,
         default=dict,
         help_text=_("The values of the record after the change, where SuperOffice sent them."),
     )
     properties = models.JSONField(
         _("properties"),
+        encoder=WireEncoder,
         default=dict,
         help_text=_("What the webhook was configured to add to every body."),
     )
@@ -141,7 +144,7 @@ class DeletedValue(models.Model):
         Event, models.CASCADE, related_name="deleted_values", db_constraint=False, db_index=False
     )
     name = ExactCharField(_("field"), max_length=255)
-    value = models.JSONField(_("value"), null=True)
+    value = models.JSONField(_("value"), encoder=WireEncoder, null=True)
 
     class Meta:
         verbose_name = _("deleted value")

@@ -1,5 +1,6 @@
 """What a pasted word looks for."""
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +19,8 @@ def matching(events: QuerySet[Event], term: str) -> QuerySet[Event]:
 
 
 def _meaning(term: str) -> dict[str, Any]:
-    try:
-        number = int(term)
-    except ValueError:
-        pass
-    else:
-        if -(2**63) <= number < 2**63:
-            return {"primary_key": number}
+    if re.fullmatch(r"-?[0-9]{1,19}", term) and -(2**63) <= (number := int(term)) < 2**63:
+        return {"primary_key": number}
     try:  # a GUID can be written in digits alone
         return {"event_id": UUID(term)}
     except ValueError:

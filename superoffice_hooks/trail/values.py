@@ -8,6 +8,8 @@ from typing import Any
 
 from superoffice_hooks.wire.values import decode, is_encoded
 
+MAX_SHOWN = 4_000  # characters of one value; the body has the rest
+
 
 @dataclass(frozen=True, slots=True)
 class ShownValue:
@@ -26,11 +28,15 @@ def shown(values: Mapping[str, Any]) -> list[ShownValue]:
     return [
         ShownValue(
             name,
-            json.dumps(value, ensure_ascii=False),
+            _cut(json.dumps(value, ensure_ascii=False)),
             _text(decode(value)) if is_encoded(value) else None,
         )
         for name, value in sorted(values.items())
     ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def _text(value: Any) -> str:

@@ -86,7 +86,7 @@ def parse(body: bytes) -> Payload:
         action=_cut(action if dot else "", flags),
         primary_key=_integer(wire, "PrimaryKey"),
         occurred_at=_moment(_string(wire, "Timestamp"), flags),
-        event_id=_event_id(_string(wire, "EventId")) if wire.get("EventId") is not None else None,
+        event_id=_event_id(wire),
         context_identifier=_cut(_string(wire, "ContextIdentifier"), flags),
         changed_by_associate_id=_integer(wire, "ChangedByAssociateId", default=0),
         webhook_name=_cut(_string(wire, "WebhookName"), flags),
@@ -110,11 +110,14 @@ def guid(text: str) -> UUID | None:
     return UUID(text.strip("{()}")) if _GUID.fullmatch(text) else None
 
 
-def _event_id(text: str) -> UUID:
-    event_id = guid(text)
+def _event_id(wire: Mapping[str, Any]) -> UUID | None:
+    if wire.get("EventId") is None:
+        return None
+    event_id = guid(_string(wire, "EventId"))
     if event_id is None:
         raise PayloadError("EventId is not a GUID.")
-    return event_id
+    # Guid.Empty is .NET's way to give none.
+    return event_id if event_id.int else None
 
 
 _TIMESTAMP = re.compile(
@@ -170,7 +173,7 @@ def _integer(wire: Mapping[str, Any], key: str, default: int | None = None) -> i
         return default
     # To Python true is an int, and it is no primary key.
     if not isinstance(value, int) or isinstance(value, bool):
-        raise PayloadError(f"{key} is missing or not an integer.")
+        raise PayloadError(f"{key} is {'missing' if value is None else 'not an integer'}.")
     if value not in INT64:
         raise PayloadError(f"{key} does not fit into 64 bits.")
     return value

@@ -105,3 +105,11 @@ def test_what_is_outside_the_scope_is_not_there(login, settings):
                 assert client.get(url(model, f"{pk}/{page}/")).status_code == status
     lost = Delivery.objects.get(event=None)
     assert client.get(url("delivery", f"{lost.pk}/change/")).status_code == 404
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("query", ["?_to_field=", "?_to_field=id", "?_popup=1", "?_to_field=name"])
+def test_no_parameter_of_a_page_is_an_error_of_the_server(admin_client, model, query):
+    post(body())
+    pk = {"event": Event, "delivery": Delivery}[model].objects.get().pk
+    assert admin_client.get(url(model, f"{pk}/change/{query}")).status_code in (200, 400)

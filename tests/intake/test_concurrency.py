@@ -12,6 +12,26 @@ from tests.builders import body, encode, post
 COPIES, ROUNDS = 32, 50
 
 
+def at_once(posts):
+    """Post each list of bodies from a thread of its own and return all the answers."""
+
+    def deliver(bodies):
+        try:
+            return [post(raw).status_code for raw in bodies]
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(posts)) as pool:
+        return [status for answers in pool.map(deliver, posts) for status in answers]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_8_writers_of_different_events_never_lock_one_another_out():
+    posts = [[body(PrimaryKey=100 * writer + n) for n in range(100)] for writer in range(8)]
+    assert at_once(posts) == [200] * 800
+    assert Event.objects.count() == 800
+
+
 @pytest.mark.django_db(transaction=True)
 def test_32_copies_at_once_are_answered_200_and_are_one_event():
     barrier = Barrier(COPIES)

@@ -74,6 +74,8 @@ def test_an_odd_body_is_recorded_whole(raw, flags):
     payload = parse(bytes(delivery.body))
     assert [row.name for row in event.changed_fields.all()] == list(payload.changes)
     assert {row.name: row.value for row in event.deleted_values.all()} == payload.values
+    if payload.event_id:
+        assert event.event_id == payload.event_id
     for field in (
         "name",
         "entity",
@@ -186,6 +188,16 @@ def test_a_header_that_contradicts_the_body_is_kept_and_changes_nothing():
     assert headers["X-Superoffice-Retry"] == "minus two"
     assert headers["X-Hook-Test"] == "true"
     assert headers["X-Forwarded-For"] == "203.0.113.9"
+
+
+def test_superoffices_headers_are_kept_however_many_others_there_are():
+    others = {f"X_Other_{number}": "x" for number in range(70)}
+    event_id = "5d0c7f9e-51d4-4a56-9a5e-0d1b9c6d7f10"
+    post(body(EventId=...), **others, X_SuperOffice_EventId=event_id)
+    assert Event.objects.get().event_id == UUID(event_id)
+    headers = Delivery.objects.get().headers
+    assert headers["X-Superoffice-Eventid"] == event_id
+    assert len(headers) == 64
 
 
 def test_credentials_are_no_evidence_and_long_headers_are_cut():

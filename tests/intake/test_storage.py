@@ -58,6 +58,44 @@ def test_values_that_the_database_refuses_are_quarantined(error):
     assert not Event.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_failed_once_for_the_moment_is_inserted_again():
+    errors = [OperationalError(1213, "Deadlock found when trying to get lock")]
+
+    def deadlock(run, sql, params, many, context):
+        if sql.startswith("INSERT") and "superoffice_hooks_delivery" in sql and errors:
+            raise errors.pop()
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(deadlock):
+        assert post(body()).content == b"recorded\n"
+    assert errors == []
+    assert (Event.objects.count(), Delivery.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_fit_no_packet_are_quarantined():
+    error = OperationalError(1153, "Got a packet bigger than 'max_allowed_packet' bytes")
+    with failing("superoffice_hooks_event", error):
+        assert post(body()).status_code == 200
+    delivery = Delivery.objects.get()
+    assert (delivery.outcome, delivery.event) == ("quarantined", None)
+    assert "max_allowed_packet" in delivery.reason
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_log_line_holds_the_body_or_the_secret(caplog, settings):
+    wire = body(FieldValues={"name": "canary-person"}, PrimaryKey=1)
+    with failing("superoffice_hooks_event", OperationalError("disk full\ncanary-person")):
+        post(wire)
+    post(wire | {"PrimaryKey": "canary-person"})
+    post(wire, signature="canary-signature")
+    assert "disk full" in caplog.text
+    for canary in ("canary-person", "canary-signature", settings.SECRET):
+        assert canary not in caplog.text
+        assert all(canary not in str(record.__dict__) for record in caplog.records)
+
+
 @pytest.mark.django_db
 def test_a_mistake_of_our_own_is_503_and_never_500():
     with mock.patch("superoffice_hooks.intake.ingest.parse", side_effect=ZeroDivisionError):

@@ -120,7 +120,12 @@ class Command(BaseCommand):
                     Path(f"{name}{suffix}").unlink(missing_ok=True)
             call_command("migrate", verbosity=0, interactive=False)
             users = get_user_model()._default_manager
-            user, _created = users.get_or_create(username=LOGIN)
+            user, created = users.get_or_create(username=LOGIN)
+            if not created and not user.check_password(PASSWORD):
+                raise CommandError(
+                    _("The database %(name)s has a user %(login)s of its own. Use another one.")
+                    % {"name": name, "login": LOGIN}
+                )
             user.is_staff = user.is_superuser = user.is_active = True
             user.set_password(PASSWORD)
             user.save()
