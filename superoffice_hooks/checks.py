@@ -143,8 +143,12 @@ def check_sqlite(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
         return []
     return [
         Warning(
-            f"SQLite is used without {', '.join(missing)}: simultaneous deliveries can fail with "
-            '"database is locked".',
+            f"SQLite is used without {', '.join(missing)}: "
+            + (
+                "a delivery that was answered 200 may be lost in a power cut."
+                if missing == ["synchronous=FULL"]
+                else 'simultaneous deliveries can fail with "database is locked".'
+            ),
             hint=f'In DATABASES["{connection.alias}"] set "OPTIONS": {{"transaction_mode": '
             '"IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"}}.',
             id="superoffice_hooks.W003",
@@ -179,7 +183,7 @@ def check_packet(
         cursor.execute("SELECT @@max_allowed_packet")
         packet = int(cursor.fetchone()[0])
     try:
-        needed = 4 * conf.max_body_bytes  # a body is stored twice, and bytes are escaped
+        needed = 4 * conf.max_body_bytes  # so much can escaping and rewriting numbers add
     except ImproperlyConfigured:
         return []  # E002 says it
     if packet >= needed:
@@ -187,7 +191,7 @@ def check_packet(
     return [
         Warning(
             f"max_allowed_packet is {packet} bytes: a body of MAX_BODY_BYTES may not fit, and is "
-            "answered 503.",
+            "quarantined, or answered 503.",
             hint=f"Set max_allowed_packet = {needed} in the server's configuration, or lower "
             f'{SETTING}["MAX_BODY_BYTES"] to {packet // 4}.',
             id="superoffice_hooks.W008",

@@ -15,7 +15,7 @@ from superoffice_hooks.trail.changes import telling_changes
 from superoffice_hooks.trail.search import matching
 from superoffice_hooks.trail.values import shown
 
-SHOWN_FIELDS = 6
+SHOWN_FIELDS = 4
 
 
 class EntityFilter(FacetFilter):
@@ -87,6 +87,12 @@ class EventAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         """Return the events in the user's scope, with the rows that the pages show."""
         return scope.events_for(request.user).with_rows()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave the deliveries out for users who may not view them."""
+        if request.user.has_perm("superoffice_hooks.view_delivery"):
+            return self.fieldsets
+        return [*self.fieldsets[:-1], (_("Delivery"), {"fields": ("body",)})]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

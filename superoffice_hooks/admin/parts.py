@@ -34,11 +34,12 @@ def render_moment(moment: datetime) -> SafeString:
     """Return the moment in the reader's zone to the second, in UTC on hover."""
     local = timezone.localtime(moment)
     return format_html(
-        '<time datetime="{}" title="{} UTC">{}, {}</time>',
+        '<time datetime="{}" title="{} UTC">{}, {} {}</time>',
         moment.isoformat(),
         f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}",
         formats.date_format(local, "DATE_FORMAT"),
         formats.time_format(local, "H:i:s"),
+        local.tzname(),
     )
 
 

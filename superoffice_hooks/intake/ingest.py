@@ -72,7 +72,7 @@ def settle(arrival: Arrival, endpoint: Endpoint) -> Delivery:
         return keep(
             arrival,
             Outcome.QUARANTINED,
-            "ContextIdentifier names a tenant that this endpoint does not take.",
+            "ContextIdentifier is missing, or names a tenant that this endpoint does not take.",
         )
     delivery = record(arrival, payload, payload.event_id or _stand_in(arrival))
     if delivery.outcome == Outcome.RECORDED:

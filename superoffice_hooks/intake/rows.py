@@ -6,19 +6,38 @@ about only when the database says that they are there: two copies at once cost o
 second transaction, and all other deliveries cost none.
 """
 
+import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import DataError, IntegrityError, OperationalError, router, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
 from django.views.decorators.debug import sensitive_variables
 
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, Outcome
+from superoffice_hooks.wire.body import Flag
 from superoffice_hooks.wire.payload import Payload
 
-# MariaDB says so of rows that are larger than its max_allowed_packet, and may hang up as well.
-_PACKET_TOO_LARGE = frozenset({1153, 2006, 2013})
+logger = logging.getLogger("superoffice_hooks.intake")
+
+AT_ONCE = 1.0  # seconds: what fails later has waited for something, and would wait again
+
+# MariaDB's codes for a statement that is larger than its max_allowed_packet: it says so, or it
+# hangs up, which can have other causes too.
+_PACKET_TOO_LARGE = 1153
+_HUNG_UP = (2006, 2013)
+_LARGE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +67,18 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID) -> Delivery:
     """
     alias = router.db_for_write(Event)
     try:
-        try:
-            return _insert(arrival, payload, event_id, alias)
-        except OperationalError:
-            # A lost connection, a deadlock: the unique key makes it safe to insert again.
-            return _insert(arrival, payload, event_id, alias)
-    except (IntegrityError, DataError) as error:
-        refusal = type(error).__name__
-    except OperationalError as error:
-        if error.args[:1] and error.args[0] in _PACKET_TOO_LARGE:
-            refusal = "larger than max_allowed_packet"
-        else:
+        return _once_more(alias, lambda: _insert(arrival, payload, event_id, alias))
+    except DatabaseError as error:
+        refusal = _refusal(error, arrival, payload)
+        if refusal is None:
             raise
     event = Event.objects.using(alias).filter(**_key(payload, event_id)).first()
     if event is None:
         return keep(arrival, Outcome.QUARANTINED, f"The database refuses the values ({refusal}).")
     first = event.deliveries.using(alias).filter(outcome=Outcome.RECORDED).first()
     if first is not None and bytes(first.body) == arrival.body:
+        if (first.endpoint, first.received_at) == (arrival.endpoint, arrival.received_at):
+            return first  # Ours: the first attempt was committed, and only its answer was lost.
         return keep(arrival, Outcome.DUPLICATE, event=event)
     reason = "The same EventId, Event, PrimaryKey and ContextIdentifier came before in other bytes."
     return keep(arrival, Outcome.QUARANTINED, reason, event)
@@ -75,8 +89,40 @@ def keep(
 ) -> Delivery:
     """Store a delivery that brings no new event, and return it."""
     alias = router.db_for_write(Delivery)
-    with transaction.atomic(using=alias, durable=True):
-        return _deliver(arrival, outcome, reason, event, alias)
+
+    def insert() -> Delivery:
+        with transaction.atomic(using=alias, durable=True):
+            return _deliver(arrival, outcome, reason, event, alias)
+
+    return _once_more(alias, insert)
+
+
+def _once_more(alias: str, store: Callable[[], Delivery]) -> Delivery:
+    """Return what ``store`` returns, and call it again where it failed at once.
+
+    So a lost connection or a deadlock costs nothing. What has waited in vain for a lock is not
+    repeated: SuperOffice waits only seconds.
+    """
+    started = time.monotonic()
+    try:
+        return store()
+    except OperationalError as error:
+        if time.monotonic() - started > AT_ONCE:
+            raise
+        logger.info("Storing a delivery failed and is tried again: %s", type(error).__name__)
+        connections[alias].close_if_unusable_or_obsolete()
+        return store()
+
+
+def _refusal(error: DatabaseError, arrival: Arrival, payload: Payload) -> str | None:
+    """Return what the database has against these rows; ``None`` where it is merely away."""
+    if isinstance(error, IntegrityError | DataError):
+        return type(error).__name__
+    code = error.args[0] if error.args else None
+    is_large = len(arrival.body) > _LARGE or Flag.ENCODED in payload.flags
+    if code == _PACKET_TOO_LARGE or (code in _HUNG_UP and is_large):
+        return "larger than max_allowed_packet"
+    return None
 
 
 @sensitive_variables()

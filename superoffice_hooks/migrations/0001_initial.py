@@ -89,7 +89,7 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         default=dict,
                         encoder=superoffice_hooks.models.fields.WireEncoder,
-                        help_text="What the webhook was configured to add to every body.",
+                        help_text="Keys of the body that are not SuperOffice's own.",
                         verbose_name="properties",
                     ),
                 ),

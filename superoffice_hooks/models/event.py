@@ -67,7 +67,7 @@ class Event(models.Model):
         _("properties"),
         encoder=WireEncoder,
         default=dict,
-        help_text=_("What the webhook was configured to add to every body."),
+        help_text=_("Keys of the body that are not SuperOffice's own."),
     )
     flags = models.JSONField(
         _("flags"),

@@ -160,7 +160,7 @@ class Tenant:
             "Event": event,
             "PrimaryKey": key,
             "Entity": event.rpartition(".")[0] or event,
-            "ContextIdentifier": self.context,
+            "ContextIdentifier": "Default" if event == "test" else self.context,
             "ChangedByAssociateId": by,
             "WebhookName": "Audit trail",
             "Environment": "Production",  # a property that an administrator added

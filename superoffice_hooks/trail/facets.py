@@ -16,7 +16,7 @@ def choices(field: str, contexts: Iterable[str] | None = None) -> list[str]:
     A loose index scan: it jumps from one value to the next in the index of the field, and takes
     as many steps as there are values, whatever the number of events. ``SELECT DISTINCT`` reads
     them all. ``contexts`` keeps to these tenants' events, and then each step may pass over other
-    tenants' events on its way.
+    tenants' events on its way; the tenants themselves are offered as they stand.
     """
     if field not in FACETS:
         raise ValueError(f"{field} is not one of {', '.join(FACETS)}.")

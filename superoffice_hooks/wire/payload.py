@@ -105,19 +105,22 @@ _GUID = re.compile(
 
 
 def guid(text: str) -> UUID | None:
-    """Return the GUID that this text spells in one of .NET's usual forms, else ``None``."""
+    """Return the GUID that this text spells in one of .NET's usual forms, else ``None``.
+
+    ``Guid.Empty`` is ``None`` as well: it is .NET's way to give none.
+    """
     text = text.strip()
-    return UUID(text.strip("{()}")) if _GUID.fullmatch(text) else None
+    found = UUID(text.strip("{()}")) if _GUID.fullmatch(text) else None
+    return found if found and found.int else None
 
 
 def _event_id(wire: Mapping[str, Any]) -> UUID | None:
     if wire.get("EventId") is None:
         return None
-    event_id = guid(_string(wire, "EventId"))
-    if event_id is None:
+    text = _string(wire, "EventId")
+    if not _GUID.fullmatch(text.strip()):
         raise PayloadError("EventId is not a GUID.")
-    # Guid.Empty is .NET's way to give none.
-    return event_id if event_id.int else None
+    return guid(text)
 
 
 _TIMESTAMP = re.compile(

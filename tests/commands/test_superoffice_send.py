@@ -140,7 +140,8 @@ def test_generated_deliveries_use_one_connection(server):
     out, _, error = send(server.url, generate=30, seed=5, context=["Cust77"])
     assert len(server.requests) == 30
     assert server.connections == 1
-    assert b'"ContextIdentifier":"Cust77"' in server.requests[0][2]
+    assert b'"ContextIdentifier":"Default"' in server.requests[0][2]
+    assert all(b'"ContextIdentifier":"Cust77"' in posted[2] for posted in server.requests[1:])
     # Many posts are not shown one by one.
     assert len(out.splitlines()) == 1
     assert error is None

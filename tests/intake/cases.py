@@ -203,6 +203,7 @@ _QUARANTINED: dict[str, tuple[bytes, str]] = {
     "leap second": (encode(body(Timestamp="2016-12-31T23:59:60Z")), "does not exist"),
     "year 0001": (encode(body(Timestamp="0001-01-01T00:00:00Z")), "outside the years"),
     "year 0001 east": (encode(body(Timestamp="0001-01-01T00:00:00+02:00")), "does not exist"),
+    "year 1000": (encode(body(Timestamp="1000-12-31T00:00:00Z")), "outside the years"),
     "year 9999": (encode(body(Timestamp="9999-12-31T23:59:59Z")), "outside the years"),
     "EventId not a GUID": (encode(body(EventId="12345")), "EventId is not a GUID"),
     "EventId empty": (encode(body(EventId="")), "EventId is not a GUID"),

@@ -157,7 +157,11 @@ def test_a_body_without_event_id_takes_the_headers():
     assert Event.objects.get().event_id == UUID(event_id)
 
 
-@pytest.mark.parametrize("header", ["", "not-a-guid", "1" * 1000], ids=["no", "odd", "long"])
+@pytest.mark.parametrize(
+    "header",
+    ["", "not-a-guid", "1" * 1000, str(UUID(int=0))],
+    ids=["no", "odd", "long", "empty GUID"],
+)
 def test_without_any_event_id_the_body_determines_one(header):
     headers = {"X_SuperOffice_EventId": header} if header else {}
     wire = body(EventId=...)
@@ -166,6 +170,15 @@ def test_without_any_event_id_the_body_determines_one(header):
     assert post(wire | {"PrimaryKey": 1}, **headers).content == b"recorded\n"
     first, second = Event.objects.order_by("id")
     assert first.event_id != second.event_id
+
+
+def test_the_empty_guid_names_no_event():
+    for key in (1, 2):
+        wire = body(EventId=str(UUID(int=0)), ChangedByAssociateId=key)
+        assert post(wire).content == b"recorded\n"
+    first, second = Event.objects.all()
+    assert first.event_id != second.event_id
+    assert UUID(int=0) not in (first.event_id, second.event_id)
 
 
 def test_a_header_that_contradicts_the_body_is_kept_and_changes_nothing():

@@ -1,10 +1,24 @@
 """When the database does not take it; and whose transaction it is."""
 
+import gzip
+import time
 from unittest import mock
 
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
+from django.utils import timezone
 
+from superoffice_hooks.conf import Endpoint
+from superoffice_hooks.intake import rows
+from superoffice_hooks.intake.ingest import settle
+from superoffice_hooks.intake.rows import Arrival
 from superoffice_hooks.models import ChangedField, Delivery, Event
 from superoffice_hooks.signals import event_recorded
 from tests.builders import body, encode, post
@@ -73,14 +87,112 @@ def test_what_failed_once_for_the_moment_is_inserted_again():
     assert (Event.objects.count(), Delivery.objects.count()) == (1, 1)
 
 
+LARGE = encode(body(FieldValues={"note": "x" * 2_000_000}))
+
+
 @pytest.mark.django_db(transaction=True)
-def test_rows_that_fit_no_packet_are_quarantined():
-    error = OperationalError(1153, "Got a packet bigger than 'max_allowed_packet' bytes")
-    with failing("superoffice_hooks_event", error):
-        assert post(body()).status_code == 200
+@pytest.mark.parametrize(
+    ("code", "raw"),
+    [
+        pytest.param(1153, encode(body()), id="it says so"),
+        pytest.param(2006, LARGE, id="it has gone away, of a large body"),
+        pytest.param(2013, LARGE, id="it was lost, of a large body"),
+        pytest.param(2006, gzip.compress(LARGE), id="it has gone away, of a compressed body"),
+    ],
+)
+def test_rows_that_fit_no_packet_are_quarantined(code, raw):
+    with failing("superoffice_hooks_event", OperationalError(code, "the server's words")):
+        assert post(raw).status_code == 200
     delivery = Delivery.objects.get()
     assert (delivery.outcome, delivery.event) == ("quarantined", None)
     assert "max_allowed_packet" in delivery.reason
+    assert bytes(delivery.body) == raw
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("code", [2006, 2013])
+def test_a_server_that_hangs_up_on_a_small_body_is_away(code):
+    with failing("superoffice_hooks_event", OperationalError(code, "the server's words")):
+        assert post(body()).status_code == 503
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_has_waited_in_vain_is_not_repeated():
+    attempts = []
+
+    def locked(run, sql, params, many, context):
+        if sql.startswith("INSERT") and "superoffice_hooks_event" in sql:
+            attempts.append(sql)
+            time.sleep(0.05)
+            raise OperationalError("database is locked")
+        return run(sql, params, many, context)
+
+    with mock.patch.object(rows, "AT_ONCE", 0.01), connection.execute_wrapper(locked):
+        assert post(body()).status_code == 503
+    assert len(attempts) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_whose_answer_is_lost_is_one_event_one_delivery_and_one_signal():
+    commit, signals = connection._commit, []
+
+    def commit_and_lose_the_answer():
+        commit()
+        connection._commit = commit
+        raise OperationalError(2013, "Lost connection during query")
+
+    def receiver(event, **kwargs):
+        signals.append(event.pk)
+
+    event_recorded.connect(receiver)
+    connection._commit = commit_and_lose_the_answer
+    try:
+        assert post(body()).content == b"recorded\n"
+    finally:
+        connection._commit = commit
+        event_recorded.disconnect(receiver)
+    assert signals == [Event.objects.get().pk]
+    assert Delivery.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no connection to lose")
+@pytest.mark.parametrize(
+    ("raw", "answer"),
+    [
+        pytest.param(encode(body()), b"recorded", id="new event"),
+        pytest.param(encode(body(Event="test")), b"test", id="test event"),
+        pytest.param(b"not JSON", b"quarantined", id="unreadable"),
+    ],
+)
+def test_a_connection_that_was_lost_meanwhile_costs_no_delivery(raw, answer):
+    # What CONN_MAX_AGE keeps open is gone after the database was restarted.
+    settle(arrival_of(encode(body())), Endpoint("default", ()))
+    with connections["default"].copy().cursor() as killer:
+        with connection.cursor() as cursor:
+            own = "pg_backend_pid()" if connection.vendor == "postgresql" else "connection_id()"
+            cursor.execute(f"SELECT {own}")
+            [number] = cursor.fetchone()
+        kill = "SELECT pg_terminate_backend(%s)" if connection.vendor == "postgresql" else "KILL %s"
+        killer.execute(kill, [number])
+        killer.db.close()
+    delivery = settle(arrival_of(raw), Endpoint("default", ()))
+    assert delivery.outcome.encode() == answer
+
+
+def arrival_of(raw):
+    return Arrival("default", timezone.now(), raw, {}, "", "", "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_elses_transaction_can_take_a_200_back():
+    # Without durable= a site's own atomic() around the request could roll it back.
+    with transaction.atomic():
+        assert post(body(Event="test")).status_code == 503
+        assert post(b"not JSON").status_code == 503
+        assert post(body()).status_code == 503
+    assert not Delivery.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -74,7 +74,7 @@ def test_posts_sums_up_and_exits(site):
     assert curl in out
     assert "without --exit it serves on" in out
     secret = "demo-only-webhook-secret-never-use-it-elsewhere"
-    assert f"superoffice_send http://127.0.0.1:{port}/superoffice/webhook/ --secret {secret}" in out
+    assert f"superoffice_send http://127.0.0.1:{port}/superoffice/webhook/ --secret={secret}" in out
 
 
 def test_a_second_run_begins_with_an_empty_database(site):
@@ -137,6 +137,19 @@ def test_port_in_use(site):
         f"CommandError: Port {port} cannot be had: it is in use. Use --port to name another.\n"
     )
     assert (site / "demo.sqlite3").read_bytes() == b"of the demo that runs already"
+
+
+def test_a_demo_that_runs_keeps_its_database(site):
+    with start(site, "--events", "20", "--port", "0") as process:
+        assert process.stdout is not None
+        assert any("Ctrl-C" in line for line in iter(process.stdout.readline, ""))
+        inode = (site / "demo.sqlite3").stat().st_ino
+        code, _out, err = run(site, "--exit", "--events", "5", "--port", "0")
+        assert (code, (site / "demo.sqlite3").stat().st_ino) == (1, inode)
+        assert "A demo runs on port" in err
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert run(site, "--exit", "--events", "5", "--port", "0")[0] == 0
 
 
 def test_impossible_port(site):

@@ -1,8 +1,10 @@
 """``manage.py demo``: a site full of a week's events, after one command."""
 
+import contextlib
 import errno
 import logging
 import shlex
+import socket
 import sys
 import threading
 import time
@@ -72,7 +74,7 @@ class Command(BaseCommand):
         served = False
         try:
             with self._server(options["port"]) as server:
-                self._prepare()
+                self._prepare(server.server_port)
                 with _serving(server):
                     site = f"http://{HOST}:{server.server_port}"
                     tally = self._post(site, options)
@@ -107,13 +109,14 @@ class Command(BaseCommand):
         server.daemon_threads = True
         return server
 
-    def _prepare(self) -> None:
+    def _prepare(self, port: int) -> None:
         """Begin with an empty demo database, or keep what is in one that DATABASE_URL names."""
         name = settings.DATABASES["default"]["NAME"]
         if name == ":memory:":
             raise CommandError(_("The demo needs a database that all its threads share: a file."))
         try:
             if name == settings.DEMO_DATABASE:
+                self._claim(Path(f"{name}-port"), port)
                 # The system checks may have opened it: they would go on with the removed file.
                 connection.close()
                 for suffix in ("", "-wal", "-shm"):
@@ -138,6 +141,17 @@ class Command(BaseCommand):
         finally:
             connection.close()
 
+    def _claim(self, marker: Path, port: int) -> None:
+        """Refuse to take the database from a demo that still serves it, and note our own port."""
+        other = marker.read_text() if marker.exists() else ""
+        if other.isdecimal():
+            with contextlib.suppress(OSError), socket.create_connection((HOST, int(other)), 1):
+                raise CommandError(
+                    _("A demo runs on port %(port)s already, in this folder. Stop it first.")
+                    % {"port": other}
+                )
+        marker.write_text(str(port))
+
     def _post(self, site: str, options: dict[str, Any]) -> Tally:
         url, tally = site + reverse("superoffice_hooks:webhook"), Tally()
         events = options["events"]
@@ -158,7 +172,7 @@ class Command(BaseCommand):
             (_("Login"), LOGIN),
             (_("Password"), PASSWORD),
             (_("API"), f"curl -u {LOGIN}:{PASSWORD} '{api}'"),
-            (_("Send"), f"python manage.py superoffice_send {webhook} --secret {secret}"),
+            (_("Send"), f"python manage.py superoffice_send {webhook} --secret={secret}"),
             (_("Stop"), _("Ctrl-C") if stays else _("stopped; without --exit it serves on")),
         ]
         width = max(len(label) for label, text in rows)

@@ -155,6 +155,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Post everything and sum up; anything but 200 for all is an error."""
+        if options["generate"] is None and not (options["seed"] is options["context"] is None):
+            raise CommandError(_("--seed and --context go with --generate."))
         if not 0 < options["timeout"] <= 3600:
             raise CommandError(_("--timeout takes seconds, more than 0 and at most 3600."))
         url, tally = options["url"], Tally()
