@@ -217,6 +217,7 @@ def test_sqlite_options_are_understood_however_they_are_written(monkeypatch, opt
     assert said() == []
 
 
+@pytest.mark.django_db
 def test_manage_py_check_runs_them():
     call_command("check")
     with override_settings(**hooks(SECRETS=[""])), pytest.raises(SystemCheckError, match="E003"):

@@ -50,6 +50,9 @@ class QuietHandler(WSGIRequestHandler):
 class Command(BaseCommand):
     """Prepares the database, starts the site, posts a week of signed deliveries and serves on."""
 
+    # Since Django 6.1 they open the database, and the file may be left over from anything.
+    requires_system_checks = ()
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare how much to post and where to serve."""
         parser.description = _(
