@@ -1,0 +1,94 @@
+"""Whether a delivery reaches the webhook: redirects, host names, URL patterns."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Warning
+from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
+
+
+def check_redirects(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W004: a redirect before the webhook, which SuperOffice counts as a failure."""
+    messages: list[CheckMessage] = []
+    redirects_to_tls = (
+        "django.middleware.security.SecurityMiddleware" in settings.MIDDLEWARE
+        and settings.SECURE_SSL_REDIRECT
+        and not _exempt_from_tls()
+    )
+    if redirects_to_tls and not settings.SECURE_PROXY_SSL_HEADER:
+        messages.append(
+            Warning(
+                "SECURE_SSL_REDIRECT is on without SECURE_PROXY_SSL_HEADER: behind a proxy that "
+                "ends TLS, SuperOffice is redirected and counts a failure.",
+                hint='Set SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if the '
+                "proxy sends that header, or silence this check if Django itself ends TLS.",
+                id="superoffice_hooks.W004",
+            )
+        )
+    if "django.middleware.common.CommonMiddleware" in settings.MIDDLEWARE and settings.PREPEND_WWW:
+        messages.append(
+            Warning(
+                "PREPEND_WWW redirects a delivery to any host name without www., and SuperOffice "
+                "counts a failure.",
+                hint="Register the webhook in SuperOffice with a URL that begins with "
+                "https://www., and silence this check.",
+                id="superoffice_hooks.W004",
+            )
+        )
+    return messages
+
+
+def check_hosts(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W006: Django refuses every request, deliveries too, before the webhook sees it."""
+    if settings.DEBUG or settings.ALLOWED_HOSTS:
+        return []
+    return [
+        Warning(
+            "ALLOWED_HOSTS is empty and DEBUG is off: every delivery is answered 400.",
+            hint="List the host name of the URL under which the webhook is registered.",
+            id="superoffice_hooks.W006",
+        )
+    ]
+
+
+def check_urls(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """W005: the webhook has no URL, or one of its forms leads elsewhere."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    try:
+        url = reverse("superoffice_hooks:webhook").removeprefix(get_script_prefix().rstrip("/"))
+    except NoReverseMatch:
+        return [
+            Warning(
+                "The webhook has no URL on this site.",
+                hint='Add path("superoffice/", include("superoffice_hooks.urls")) to urlpatterns.',
+                id="superoffice_hooks.W005",
+            )
+        ]
+    return [
+        Warning(
+            f"{form} does not reach the webhook: another URL pattern comes first"
+            f"{', or APPEND_SLASH redirects it' if not form.endswith('/') else ''}.",
+            hint='Move path("superoffice/", include("superoffice_hooks.urls")) up in urlpatterns.',
+            id="superoffice_hooks.W005",
+        )
+        for form in (url, url.rstrip("/"))
+        if not _reaches_webhook(form)
+    ]
+
+
+def _reaches_webhook(url: str) -> bool:
+    try:
+        return resolve(url).view_name.endswith("superoffice_hooks:webhook")
+    except Resolver404:
+        return False
+
+
+def _exempt_from_tls() -> bool:
+    try:
+        path = reverse("superoffice_hooks:webhook").lstrip("/")
+    except NoReverseMatch:
+        return False
+    return any(re.search(pattern, path) for pattern in settings.SECURE_REDIRECT_EXEMPT)
