@@ -9,10 +9,16 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.core.management.base import OutputWrapper
+
+from superoffice_hooks.management.commands.superoffice_send import Progress, post_all
+from superoffice_hooks.samples import week
+from superoffice_hooks.sender import Sender, Tally
 
 SECRET = "a-secret-of-these-tests-0123456789"
 
@@ -142,8 +148,10 @@ def test_generated_deliveries_use_one_connection(server):
     assert server.connections == 1
     assert b'"ContextIdentifier":"Default"' in server.requests[0][2]
     assert all(b'"ContextIdentifier":"Cust77"' in posted[2] for posted in server.requests[1:])
-    # Many posts are not shown one by one.
-    assert len(out.splitlines()) == 1
+    *lines, summary = out.splitlines()
+    assert len(lines) == 30
+    assert all(line.startswith("200 ") and " ms  " in line for line in lines)
+    assert summary.startswith("30 posted in ")
     assert error is None
 
 
@@ -155,12 +163,24 @@ def test_a_connection_that_the_server_closed_is_opened_again(server):
     assert error is None
 
 
+def paced(server, total, out):
+    """Post as the demo does: the pace is shown, and not each post."""
+    progress = Progress(OutputWrapper(out), OutputWrapper(io.StringIO()), total)
+    with Sender(server.url, SECRET) as sender:
+        post_all(sender, week(total, 1, datetime(2026, 3, 6, 16, tzinfo=UTC)), Tally(), progress)
+    return out.getvalue()
+
+
 def test_long_runs_say_how_far_they_are(server):
-    out, _, _ = send(server.url, generate=1001)
-    first, second, summary = out.splitlines()
+    first, second = paced(server, 1001, io.StringIO()).splitlines()
     assert first.startswith("500 of 1001 posted, ")
     assert second.startswith("1000 of 1001 posted, ")
-    assert summary.startswith("1001 posted in ")
+
+
+def test_what_is_quarantined_is_shown_between_the_pace(server):
+    server.script = [(200, "quarantined: The body is not JSON.\n", {})]
+    [line] = paced(server, 20, io.StringIO()).splitlines()
+    assert line.endswith("quarantined: The body is not JSON.")
 
 
 def test_a_terminal_sees_one_line_rewritten(server):
@@ -168,12 +188,9 @@ def test_a_terminal_sees_one_line_rewritten(server):
         def isatty(self) -> bool:
             return True
 
-    out = Terminal()
-    call_command("superoffice_send", server.url, secret=SECRET, generate=25, stdout=out)
-    rewritten, summary = out.getvalue().rsplit("\r", 1)
+    rewritten = paced(server, 25, Terminal())
     assert rewritten.startswith("\r1 of 25 posted, ")
     assert "\n" not in rewritten
-    assert summary.startswith("25 posted in ")
 
 
 def test_summary_counts_replies_by_what_they_say(server):

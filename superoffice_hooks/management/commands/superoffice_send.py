@@ -25,19 +25,23 @@ from superoffice_hooks.samples import Sample, week
 from superoffice_hooks.sender import Reply, Sender, Tally
 
 SECRET_VARIABLE = "SUPEROFFICE_WEBHOOK_SECRET"  # noqa: S105  # a variable's name
-FEW = 20  # up to so many posts are shown one by one
 EVERY = 500  # where a line cannot be rewritten, a long run says so often how far it is
 
 
 class Progress:
-    """Shows how the posting goes: each post of a few, the pace of many, and every failure.
+    """Shows how the posting goes: each post, or the pace and what went wrong.
 
-    ``total`` is ``None`` where nobody knows it. Failures go to ``stderr``, whatever the
-    verbosity; on a terminal the line of a long run is written over and over.
+    ``total`` is how many will be posted, where the pace is shown, and ``None`` where each post is.
+    Failures go to ``stderr``, whatever the verbosity; on a terminal the line with the pace is
+    written over and over.
     """
 
     def __init__(
-        self, stdout: OutputWrapper, stderr: OutputWrapper, total: int | None, verbosity: int = 1
+        self,
+        stdout: OutputWrapper,
+        stderr: OutputWrapper,
+        total: int | None = None,
+        verbosity: int = 1,
     ) -> None:
         self._stdout, self._stderr, self._total = stdout, stderr, total
         self._quiet = verbosity == 0
@@ -47,15 +51,14 @@ class Progress:
 
     def show(self, sample: Sample, reply: Reply, tally: Tally) -> None:
         """Show one reply that the tally has counted already."""
-        many = (tally.posted if self._total is None else self._total) > FEW
         if reply.status != 200:
             self.clear()
             self._stderr.write(_line(sample, reply))
-        elif not self._quiet and (not many or reply.outcome == "quarantined"):
+        elif not self._quiet and (self._total is None or reply.outcome == "quarantined"):
             self.clear()
             self._stdout.write(_line(sample, reply))
-        if many and not self._quiet:
-            self._show_pace(tally)
+        if self._total is not None and not self._quiet:
+            self._show_pace(tally, self._total)
 
     def clear(self) -> None:
         """Leave the line to whoever writes next."""
@@ -64,29 +67,22 @@ class Progress:
             self._stdout.flush()
             self._width = 0
 
-    def _show_pace(self, tally: Tally) -> None:
-        if not self._rewrites:
-            if tally.posted % EVERY == 0:
-                self._stdout.write(self._pace(tally))
-        elif time.perf_counter() - self._shown > 0.1:
-            line = self._pace(tally)[: shutil.get_terminal_size().columns - 1]
-            self._stdout.write("\r" + line.ljust(self._width), ending="")
-            self._stdout.flush()
-            self._width, self._shown = len(line), time.perf_counter()
-
-    def _pace(self, tally: Tally) -> str:
-        if self._total is None:
-            return _("%(posted)d posted, %(rate).0f/s") % {
-                "posted": tally.posted,
-                "rate": tally.rate,
-            }
-        left = round((self._total - tally.posted) / tally.rate)
-        return _("%(posted)d of %(total)d posted, %(rate).0f/s, %(left)s left") % {
+    def _show_pace(self, tally: Tally, total: int) -> None:
+        left = round((total - tally.posted) / tally.rate)
+        pace = _("%(posted)d of %(total)d posted, %(rate).0f/s, %(left)s left") % {
             "posted": tally.posted,
-            "total": self._total,
+            "total": total,
             "rate": tally.rate,
             "left": f"{left // 60}:{left % 60:02}",
         }
+        if not self._rewrites:
+            if tally.posted % EVERY == 0:
+                self._stdout.write(pace)
+        elif time.perf_counter() - self._shown > 0.1:
+            line = pace[: shutil.get_terminal_size().columns - 1]
+            self._stdout.write("\r" + line.ljust(self._width), ending="")
+            self._stdout.flush()
+            self._width, self._shown = len(line), time.perf_counter()
 
 
 def post_all(sender: Sender, samples: Iterable[Sample], tally: Tally, progress: Progress) -> None:
@@ -167,8 +163,8 @@ class Command(BaseCommand):
                 _("%(url)s is not a webhook's URL: %(reason)s") % {"url": url, "reason": error}
             ) from error
         with ExitStack() as stack:
-            samples, total = _source(options, stack)
-            progress = Progress(self.stdout, self.stderr, total, options["verbosity"])
+            samples = _source(options, stack)
+            progress = Progress(self.stdout, self.stderr, verbosity=options["verbosity"])
             try:
                 post_all(stack.enter_context(sender), samples, tally, progress)
             except KeyboardInterrupt:
@@ -198,8 +194,8 @@ def _secret(given: str | None) -> str:
     return secret
 
 
-def _source(options: dict[str, Any], stack: ExitStack) -> tuple[Iterable[Sample], int | None]:
-    """Return what to post, and how many where that can be known; files close with the stack."""
+def _source(options: dict[str, Any], stack: ExitStack) -> Iterable[Sample]:
+    """Return what to post; files close with the stack."""
     path = options["body"] or options["ndjson"]
     if path is None:
         return _generated(options)
@@ -209,21 +205,16 @@ def _source(options: dict[str, Any], stack: ExitStack) -> tuple[Iterable[Sample]
             file = stack.enter_context(Path(path).open("rb"))  # noqa: SIM115  # the stack closes it
         if options["body"]:
             body = file.read()
-            return ([_sample(body)] if body else []), 1
-        total = None
-        if file.seekable():
-            start = file.tell()
-            total = sum(1 for line in file if line.strip())
-            file.seek(start)
+            return [_sample(body)] if body else []
     except OSError as error:
         raise CommandError(
             _("%(path)s cannot be read: %(reason)s")
             % {"path": path, "reason": error.strerror or error}
         ) from error
-    return (_sample(line.rstrip(b"\r\n")) for line in file if line.strip()), total
+    return (_sample(line.rstrip(b"\r\n")) for line in file if line.strip())
 
 
-def _generated(options: dict[str, Any]) -> tuple[Iterator[Sample], int]:
+def _generated(options: dict[str, Any]) -> Iterator[Sample]:
     events = 1 if options["generate"] is None else options["generate"]
     if events < 1:
         raise CommandError(_("--generate takes a number of deliveries, 1 or more."))
@@ -231,7 +222,7 @@ def _generated(options: dict[str, Any]) -> tuple[Iterator[Sample], int]:
     contexts = options["context"]
     # The first delivery of every week is the test event.
     now = datetime.now(UTC)
-    return (week(events, seed, now, contexts) if contexts else week(events, seed, now)), events
+    return week(events, seed, now, contexts) if contexts else week(events, seed, now)
 
 
 def _sample(body: bytes) -> Sample:
