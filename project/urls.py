@@ -1,11 +1,11 @@
-"""The demo site: the admin, the app, and a front door that leads to the events."""
+"""The demo site: the admin, the app, and a front page that leads to both."""
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
+from django.views.generic import TemplateView
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:superoffice_hooks_event_changelist")),
+    path("", TemplateView.as_view(template_name="index.html")),
     path("admin/", admin.site.urls),
     path("superoffice/", include("superoffice_hooks.urls")),
 ]

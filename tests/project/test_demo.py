@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def site(tmp_path) -> Path:
     """A copy of the demo site, whose database file is nobody's."""
     shutil.copy(ROOT / "manage.py", tmp_path)
-    shutil.copytree(ROOT / "project", tmp_path / "project")
+    for folder in ("project", "templates"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     return tmp_path
 
 
@@ -103,7 +104,10 @@ def test_serves_admin_and_api_until_ctrl_c(site):
                 base = found[0]
             if "Ctrl-C" in line:
                 break
-        assert b'name="username"' in get(f"{base}/")
+        front = get(f"{base}/").decode()
+        for link in re.findall('href="(.*?)"', front)[:2]:
+            assert b'name="username"' in get(base + link.replace("&amp;", "&"))
+        assert "/superoffice/api/events/" in front
         assert b"--" in get(f"{base}/static/admin/css/base.css")
         login = "Basic " + base64.b64encode(b"demo:demo").decode()
         url = f"{base}/superoffice/api/events/?entity=sale&action=deleted"
