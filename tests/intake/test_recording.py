@@ -213,6 +213,13 @@ def test_superoffices_headers_are_kept_however_many_others_there_are():
     assert len(headers) == 64
 
 
+def test_control_characters_in_a_header_are_kept_and_reach_no_log(caplog):
+    post(b"not JSON", X_Odd="a\x01b\r\nX-Forged: yes\x1b[2J")
+    assert Delivery.objects.get().headers["X-Odd"] == "a\x01b\r\nX-Forged: yes\x1b[2J"
+    assert "Forged" not in caplog.text
+    assert "is quarantined" in caplog.text
+
+
 def test_credentials_are_no_evidence_and_long_headers_are_cut():
     post(
         body(), Authorization="Basic c2VjcmV0", Cookie="sessionid=1", X_Long="x" * 5000, X_Nul="\0"
