@@ -10,7 +10,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from superoffice_hooks.conf import Endpoint
 from superoffice_hooks.exceptions import PayloadError
-from superoffice_hooks.intake.rows import Arrival, keep, record
+from superoffice_hooks.intake.rows import NEW_ROW, Arrival, Row, keep, record
 from superoffice_hooks.models import Delivery, Event, Outcome
 from superoffice_hooks.signals import event_recorded
 from superoffice_hooks.wire.payload import guid, parse
@@ -56,25 +56,27 @@ def ingest(
 
 
 @sensitive_variables()
-def settle(arrival: Arrival, endpoint: Endpoint) -> Delivery:
+def settle(arrival: Arrival, endpoint: Endpoint, row: Row = NEW_ROW) -> Delivery:
     """Parse and store what has been proven genuine, and tell the receivers of a new event.
 
     A body that cannot be an event, or names a tenant that the endpoint does not take, is
-    quarantined and never refused. Raises ``django.db.DatabaseError`` as ``ingest`` does.
+    quarantined and never refused. ``row`` is where the delivery is written. Raises
+    ``django.db.DatabaseError`` as ``ingest`` does.
     """
     try:
         payload = parse(arrival.body)
     except PayloadError as error:
-        return keep(arrival, Outcome.QUARANTINED, str(error))
+        return keep(arrival, Outcome.QUARANTINED, str(error), row=row)
     if payload.is_test:
-        return keep(arrival, Outcome.TEST)
+        return keep(arrival, Outcome.TEST, row=row)
     if not endpoint.takes(payload.context_identifier):
         return keep(
             arrival,
             Outcome.QUARANTINED,
             "ContextIdentifier is missing, or names a tenant that this endpoint does not take.",
+            row=row,
         )
-    delivery = record(arrival, payload, payload.event_id or _stand_in(arrival))
+    delivery = record(arrival, payload, payload.event_id or _stand_in(arrival), row)
     if delivery.outcome == Outcome.RECORDED:
         event_recorded.send_robust(sender=Event, event=delivery.event, delivery=delivery)
     return delivery

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import (
@@ -25,8 +25,16 @@ from django.db import (
 )
 from django.views.decorators.debug import sensitive_variables
 
-from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, Outcome
+from superoffice_hooks.models import (
+    ChangedField,
+    DeletedValue,
+    Delivery,
+    Event,
+    Outcome,
+    RelatedRecord,
+)
 from superoffice_hooks.wire.body import Flag
+from superoffice_hooks.wire.catalog import related_records
 from superoffice_hooks.wire.payload import Payload
 
 logger = logging.getLogger("superoffice_hooks.intake")
@@ -57,8 +65,48 @@ class Arrival:
     key_id: str
 
 
+class Row:
+    """Where a delivery is written: here into a row of its own.
+
+    A subclass writes into a row that exists already. ``claim`` and ``write`` are called in this
+    order, inside the one transaction that stores the delivery and whatever it brings; both are
+    called again where that transaction is tried again.
+    """
+
+    def claim(self, alias: str) -> Delivery | None:
+        """Return the delivery if an earlier attempt has stored it already, else ``None``."""
+        return None
+
+    @sensitive_variables()
+    def write(
+        self, arrival: Arrival, outcome: Outcome, reason: str, event: Event | None, alias: str
+    ) -> Delivery:
+        """Store the delivery, and return it."""
+        delivery = Delivery(
+            endpoint=arrival.endpoint,
+            received_at=arrival.received_at,
+            outcome=outcome,
+            reason=reason,
+            event=event,
+            signature=arrival.signature,
+            key_id=arrival.key_id,
+            remote_address=arrival.remote_address,
+            headers=arrival.headers,
+            body=arrival.body,
+        )
+        delivery.save(using=alias, force_insert=True)
+        return delivery
+
+    def wrote(self, delivery: Delivery, arrival: Arrival) -> bool:
+        """Whether this stored delivery is the arrival itself, and only the answer was lost."""
+        return (delivery.endpoint, delivery.received_at) == (arrival.endpoint, arrival.received_at)
+
+
+NEW_ROW: Final = Row()
+
+
 @sensitive_variables()
-def record(arrival: Arrival, payload: Payload, event_id: UUID) -> Delivery:
+def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_ROW) -> Delivery:
     """Store a genuine event with its delivery, and return the delivery as it was stored.
 
     Its outcome is ``recorded`` for a new event, ``duplicate`` where the same bytes are recorded
@@ -67,32 +115,37 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID) -> Delivery:
     """
     alias = router.db_for_write(Event)
     try:
-        return _once_more(alias, lambda: _insert(arrival, payload, event_id, alias))
+        return _once_more(alias, lambda: _insert(arrival, payload, event_id, row, alias))
     except DatabaseError as error:
         refusal = _refusal(error, arrival, payload)
         if refusal is None:
             raise
     event = Event.objects.using(alias).filter(**_key(payload, event_id)).first()
     if event is None:
-        return keep(arrival, Outcome.QUARANTINED, f"The database refuses the values ({refusal}).")
+        reason = f"The database refuses the values ({refusal})."
+        return keep(arrival, Outcome.QUARANTINED, reason, row=row)
     first = event.deliveries.using(alias).filter(outcome=Outcome.RECORDED).first()
     if first is not None and bytes(first.body) == arrival.body:
-        if (first.endpoint, first.received_at) == (arrival.endpoint, arrival.received_at):
-            return first  # Ours: the first attempt was committed, and only its answer was lost.
-        return keep(arrival, Outcome.DUPLICATE, event=event)
+        if row.wrote(first, arrival):
+            return first
+        return keep(arrival, Outcome.DUPLICATE, event=event, row=row)
     reason = "The same EventId, Event, PrimaryKey and ContextIdentifier came before in other bytes."
-    return keep(arrival, Outcome.QUARANTINED, reason, event)
+    return keep(arrival, Outcome.QUARANTINED, reason, event, row)
 
 
 def keep(
-    arrival: Arrival, outcome: Outcome, reason: str = "", event: Event | None = None
+    arrival: Arrival,
+    outcome: Outcome,
+    reason: str = "",
+    event: Event | None = None,
+    row: Row = NEW_ROW,
 ) -> Delivery:
     """Store a delivery that brings no new event, and return it."""
     alias = router.db_for_write(Delivery)
 
     def insert() -> Delivery:
         with transaction.atomic(using=alias, durable=True):
-            return _deliver(arrival, outcome, reason, event, alias)
+            return row.claim(alias) or row.write(arrival, outcome, reason, event, alias)
 
     return _once_more(alias, insert)
 
@@ -126,9 +179,12 @@ def _refusal(error: DatabaseError, arrival: Arrival, payload: Payload) -> str | 
 
 
 @sensitive_variables()
-def _insert(arrival: Arrival, payload: Payload, event_id: UUID, alias: str) -> Delivery:
+def _insert(arrival: Arrival, payload: Payload, event_id: UUID, row: Row, alias: str) -> Delivery:
     """Store everything in one transaction, or nothing."""
     with transaction.atomic(using=alias, durable=True):
+        stored = row.claim(alias)
+        if stored is not None:
+            return stored
         event = Event(
             **_key(payload, event_id),
             entity=payload.entity,
@@ -150,7 +206,20 @@ def _insert(arrival: Arrival, payload: Payload, event_id: UUID, alias: str) -> D
             DeletedValue(event=event, name=name, value=value)
             for name, value in payload.values.items()
         )
-        return _deliver(arrival, Outcome.RECORDED, "", event, alias)
+        related = related_records(
+            payload.entity, payload.primary_key, payload.field_values, payload.values
+        )
+        RelatedRecord.objects.using(alias).bulk_create(
+            RelatedRecord(
+                event=event,
+                entity=entity,
+                primary_key=primary_key,
+                context_identifier=event.context_identifier,
+                occurred_at=event.occurred_at,
+            )
+            for entity, primary_key in related
+        )
+        return row.write(arrival, Outcome.RECORDED, "", event, alias)
 
 
 def _key(payload: Payload, event_id: UUID) -> dict[str, Any]:
@@ -160,23 +229,3 @@ def _key(payload: Payload, event_id: UUID) -> dict[str, Any]:
         "name": payload.name,
         "primary_key": payload.primary_key,
     }
-
-
-@sensitive_variables()
-def _deliver(
-    arrival: Arrival, outcome: Outcome, reason: str, event: Event | None, alias: str
-) -> Delivery:
-    delivery = Delivery(
-        endpoint=arrival.endpoint,
-        received_at=arrival.received_at,
-        outcome=outcome,
-        reason=reason,
-        event=event,
-        signature=arrival.signature,
-        key_id=arrival.key_id,
-        remote_address=arrival.remote_address,
-        headers=arrival.headers,
-        body=arrival.body,
-    )
-    delivery.save(using=alias, force_insert=True)
-    return delivery

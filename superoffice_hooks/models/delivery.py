@@ -38,7 +38,8 @@ class Delivery(models.Model):
     """One POST to an endpoint: its bytes as they came, and what became of them.
 
     ``event`` is the event that these bytes recorded, or repeated, or contradict; ``None`` for
-    test events and for bodies that hold no event. Rows are never changed.
+    test events and for bodies that hold no event. Its row is changed only where a quarantined
+    delivery is processed again, and what arrived never is.
     """
 
     Outcome = Outcome
@@ -83,7 +84,13 @@ class Delivery(models.Model):
         verbose_name_plural = _("deliveries")
         ordering: ClassVar = ["-id"]
         # Whole, and not of the few that are not recorded: SQLite would not use a part.
-        indexes: ClassVar = [models.Index(fields=["outcome", "id"], name="so_delivery_outcome")]
+        indexes: ClassVar = [
+            models.Index(fields=["outcome", "id"], name="so_delivery_outcome"),
+            models.Index(fields=["received_at", "id"], name="so_delivery_time"),
+        ]
+        permissions: ClassVar = [
+            ("reprocess_delivery", _("Can process a quarantined delivery again"))
+        ]
 
     def __str__(self) -> str:
-        return f"{self.endpoint} {self.received_at:%Y-%m-%d %H:%M:%S} {self.outcome}"
+        return f"{self.endpoint} {self.received_at:%Y-%m-%d %H:%M:%S} {self.get_outcome_display()}"

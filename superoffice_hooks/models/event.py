@@ -28,6 +28,12 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Fetch the changed fields and deleted values too, in two queries for any number."""
         return self.prefetch_related("changed_fields", "deleted_values")
 
+    def of_record(self, context_identifier: str, entity: str, primary_key: int) -> Self:
+        """Keep the events of one record of one tenant."""
+        return self.filter(
+            context_identifier=context_identifier, entity=entity, primary_key=primary_key
+        )
+
 
 class Event(models.Model):
     """One change of one record in SuperOffice, as one genuine delivery told it.
@@ -96,6 +102,10 @@ class Event(models.Model):
             models.Index(fields=["entity", "occurred_at", "id"], name="so_event_entity"),
             models.Index(fields=["action", "occurred_at", "id"], name="so_event_action"),
             models.Index(fields=["name", "occurred_at", "id"], name="so_event_name"),
+            models.Index(
+                fields=["changed_by_associate_id", "occurred_at", "id"], name="so_event_associate"
+            ),
+            models.Index(fields=["webhook_name", "occurred_at", "id"], name="so_event_webhook"),
             # The timeline of one record, and the search for a bare number.
             models.Index(
                 fields=["primary_key", "entity", "context_identifier", "occurred_at", "id"],
@@ -153,3 +163,35 @@ class DeletedValue(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.value}"
+
+
+class RelatedRecord(models.Model):
+    """A record other than its own that an event names; the key is (event, entity, primary key).
+
+    It stands in an ``…_id`` value of the event, or is the source or destination of a relation.
+    Tenant and time are the event's own, repeated here so that one index gives "what happened
+    around this record", newest first, however often it is named.
+    """
+
+    pk = models.CompositePrimaryKey("event_id", "entity", "primary_key")
+    event = models.ForeignKey(
+        Event, models.CASCADE, related_name="related_records", db_constraint=False, db_index=False
+    )
+    entity = ExactCharField(_("entity"), max_length=255)
+    primary_key = models.BigIntegerField(_("primary key"))
+    context_identifier = ExactCharField(_("context identifier"), max_length=255)
+    occurred_at = models.DateTimeField(_("occurred at"))
+
+    class Meta:
+        verbose_name = _("related record")
+        verbose_name_plural = _("related records")
+        ordering: ClassVar = ["-occurred_at", "-event_id"]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["primary_key", "entity", "context_identifier", "occurred_at", "event"],
+                name="so_related_record",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.entity} {self.primary_key}"

@@ -1,11 +1,14 @@
 """What a good delivery leaves behind."""
 
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
+from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
 from superoffice_hooks.wire.payload import parse
 from superoffice_hooks.wire.signature import key_id, sign
 from tests.builders import body, encode, post
@@ -239,10 +242,117 @@ def test_events_keep_a_stable_order_within_one_moment():
     assert [event.primary_key for event in Event.objects.all()] == keys[::-1]
 
 
-def test_four_inserts_in_one_transaction_store_a_new_event(django_assert_num_queries):
-    with django_assert_num_queries(4 + 2):  # and the test's savepoint around them
-        post(body(Values={"contact_id": 1}))
+def inserts(wire):
+    """The tables that one post inserts into, in order, and how many statements there were."""
+    with CaptureQueriesContext(connection) as queries:
+        assert post(wire).content == b"recorded\n"
+    made = [query["sql"] for query in queries]
+    found = [re.search(r"INSERT INTO \W?superoffice_hooks_(\w+)", sql) for sql in made]
+    return [match[1] for match in found if match], len(made)
+
+
+def test_four_inserts_in_one_transaction_store_a_new_event():
+    tables, statements = inserts(body(Values={"contact_id": 4711}))
+    assert tables == ["event", "changedfield", "deletedvalue", "delivery"]
+    assert statements == 4 + 2  # and the test's savepoint around them
     assert DeletedValue.objects.count() == 1
+    assert not RelatedRecord.objects.exists()
+
+
+@pytest.mark.parametrize("number", [1, 2, 1000])
+def test_one_more_insert_stores_all_related_records(number):
+    values = {f"a{key}.person_id": key for key in range(1, number + 1)}
+    tables, statements = inserts(body(Values={"name": "x"}, FieldValues=values))
+    assert tables == ["event", "changedfield", "deletedvalue", "relatedrecord", "delivery"]
+    assert statements == 5 + 2
+    assert RelatedRecord.objects.count() == min(number, 50)
+
+
+RELATED = {
+    "activity.created": {("contact", 1201), ("person", 88)},
+    "associate.changed": {("person", 412)},
+    "chatsession.created": {("contact", 1201)},
+    "person.changed": {("contact", 1201)},
+    "project.deleted": {("associate", 12)},
+    "projectmember.deleted": {("project", 77), ("person", 88), ("contact", 1201)},
+    "relation.created": {("contact", 1201), ("person", 88)},
+    "relation.deleted": set(),
+    "sale.sold": set(),
+    "salestakeholder.created": {("sale", 301), ("person", 88)},
+    "y_equipment.changed": set(),
+    "webhook19.started": set(),
+}
+
+
+@pytest.mark.parametrize(("name", "records"), RELATED.items(), ids=RELATED)
+def test_the_other_records_that_an_event_names_are_stored(name, records):
+    wire = PAYLOADS[IDS.index(name)]
+    for _ in range(2):  # the second is a duplicate, and adds nothing
+        post(wire)
+    event = Event.objects.get()
+    rows = list(RelatedRecord.objects.all())
+    assert {(row.entity, row.primary_key) for row in rows} == records
+    assert len(rows) == len(records)
+    for row in rows:
+        assert row.event == event
+        assert row.context_identifier == wire["ContextIdentifier"]
+        assert row.occurred_at == event.occurred_at
+
+
+@pytest.mark.parametrize(
+    ("field_values", "values", "records"),
+    [
+        pytest.param({"person_id": "[I:5]"}, {}, [("person", 5)], id="encoded"),
+        pytest.param({"ContactId": "1201"}, {}, [("contact", 1201)], id="digits"),
+        pytest.param({"person_id": 5}, {"person_id": 6}, [("person", 5), ("person", 6)], id="both"),
+        pytest.param({"person_id": 5}, {"person_id": "5"}, [("person", 5)], id="one twice"),
+        pytest.param({"sale_id": 2**63 - 1}, {}, [("sale", 2**63 - 1)], id="the largest"),
+        pytest.param(
+            {"source_table": 13, "source_record": 301}, {}, [("sale", 301)], id="one end alone"
+        ),
+        pytest.param({"person_id": 0, "sale_id": -1}, {}, [], id="none"),
+        pytest.param({"person_id": True, "sale_id": None}, {}, [], id="no numbers"),
+        pytest.param({"person_id": 2**63, "sale_id": 10**400}, {}, [], id="too large"),
+        pytest.param({"person_id": [5], "sale_id": {"a": 5}}, {}, [], id="nested"),
+        pytest.param({"contact_id": 4711, "ContactId": "4711"}, {}, [], id="its own"),
+        pytest.param({"contact_id": 4712}, {}, [("contact", 4712)], id="another of its kind"),
+        pytest.param(
+            {"registered_associate_id": 12, "updated_associate_id": 13}, {}, [], id="stamps"
+        ),
+        pytest.param({"associate_id": 12}, {}, [("associate", 12)], id="our contact"),
+    ],
+)
+def test_values_that_are_ids_name_records(field_values, values, records):
+    post(body(FieldValues=field_values, Values=values))
+    assert Event.objects.get().field_values == field_values
+    rows = RelatedRecord.objects.order_by("entity", "primary_key")
+    assert [(row.entity, row.primary_key) for row in rows] == records
+
+
+def test_a_body_that_names_thousands_of_records_stores_fifty():
+    many = {f"a{number}.contact_id": number for number in range(1, 5_000)}
+    ends = {"destination_table": 6, "destination_record": 88}
+    assert post(body(FieldValues=many | ends, Values=many)).content == b"recorded\n"
+    assert RelatedRecord.objects.count() == 50
+    assert RelatedRecord.objects.filter(entity="person", primary_key=88).exists()
+
+
+def test_the_same_number_in_two_tenants_is_two_records():
+    for tenant in ("Cust1", "cust1"):
+        post(body(ContextIdentifier=tenant, FieldValues={"person_id": 5}))
+    for tenant in ("Cust1", "cust1"):
+        row = RelatedRecord.objects.get(context_identifier=tenant)
+        assert row.event.context_identifier == tenant
+
+
+@pytest.mark.parametrize(
+    "second", [{"ChangedByAssociateId": 99}, {"Event": "test"}, {"PrimaryKey": "x"}], ids=str
+)
+def test_what_is_no_new_event_names_no_record(second):
+    wire = body(FieldValues={"person_id": 5})
+    post(wire)
+    post(wire | second | {"FieldValues": {"person_id": 6}})
+    assert RelatedRecord.objects.get().primary_key == 5
 
 
 def test_the_moment_of_receipt_is_ours():

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
+from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
 from tests.builders import body, post
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +64,37 @@ def test_an_event_holds_one_value_of_a_deleted_field():
     assert again(value, name="Contact_id")
 
 
+def test_an_event_names_a_related_record_once():
+    post(body(FieldValues={"person_id": 88}))
+    row = RelatedRecord.objects.get()
+    assert not again(row, context_identifier="Other")
+    assert again(row, primary_key=89)
+    assert again(row, entity="contact")
+    assert again(row, entity="Person")
+
+
+def test_the_events_of_a_record_are_of_its_tenant_its_entity_and_its_key():
+    for other in (
+        {},
+        {"Event": "contact.created"},
+        {"PrimaryKey": 4712},
+        {"Entity": "person"},
+        {"ContextIdentifier": "cust24680"},
+    ):
+        post(body(**other))
+    found = Event.objects.of_record("Cust24680", "contact", 4711)
+    assert {event.name for event in found} == {"contact.changed", "contact.created"}
+    assert found.count() == 2
+
+
+def test_related_records_are_listed_newest_first():
+    named = {"sale_id": 301}
+    for second, key in ((28, 1), (29, 2), (28, 3)):
+        post(body(Timestamp=f"2026-03-02T09:15:{second}Z", PrimaryKey=key, FieldValues=named))
+    rows = RelatedRecord.objects.filter(entity="sale", primary_key=301)
+    assert [row.event.primary_key for row in rows] == [2, 3, 1]
+
+
 def test_tenants_that_look_alike_are_different_tenants():
     wire = body()
     for context in LOOKALIKES:
@@ -113,6 +144,7 @@ def test_every_row_has_a_readable_name():
     assert str(delivery.event) == "contact.changed 4711"
     assert str(ChangedField.objects.first()) == "name"
     assert str(DeletedValue.objects.get()) == "contact_id: 4711"
+    assert str(RelatedRecord(entity="sale", primary_key=301)) == "sale 301"
     assert str(delivery) == f"default {delivery.received_at:%Y-%m-%d %H:%M:%S} recorded"
 
 
