@@ -8,16 +8,30 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from string import Formatter
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from superoffice_hooks.wire.catalog import TECHNICAL_FIELDS
+
+Item = TypeVar("Item", str, int)
 SETTING = "SUPEROFFICE_HOOKS"
 DEFAULT_ENDPOINT = "default"
-KEYS = ("SECRETS", "ENDPOINTS", "MAX_BODY_BYTES", "CONTEXTS_FOR_USER")
+KEYS = (
+    "SECRETS",
+    "ENDPOINTS",
+    "MAX_BODY_BYTES",
+    "CONTEXTS_FOR_USER",
+    "ASSOCIATE_NAME",
+    "INTEGRATION_USERS",
+    "RECORD_URLS",
+    "TECHNICAL_FIELDS",
+)
 ENDPOINT_KEYS = ("SECRETS", "CONTEXTS")
+RECORD_PARTS = ("context_identifier", "entity", "primary_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +119,100 @@ class Settings:
 
         Default: every user with the ``view`` permission sees all of them.
         """
-        path = self.raw.get("CONTEXTS_FOR_USER")
-        if path is None:
-            return _all_contexts
-        found = _import("CONTEXTS_FOR_USER", path) if isinstance(path, str) else path
+        found = self._callable("CONTEXTS_FOR_USER", "takes a user")
+        return cast(Callable[[Any], Iterable[str] | None], found or _all_contexts)
+
+    @property
+    def associate_name(self) -> Callable[[str, int], str | None]:
+        """What gives an associate's name from the context identifier and the associate's id.
+
+        Default: nobody's name is known.
+        """
+        found = self._callable("ASSOCIATE_NAME", "takes a context identifier and an associate's id")
+        return cast(Callable[[str, int], str | None], found or _no_name)
+
+    @property
+    def integration_users(self) -> Callable[[str], Iterable[int]]:
+        """What gives the ids of a tenant's associates that are programs; default: none."""
+        value = self.raw.get("INTEGRATION_USERS", {})
+        if isinstance(value, str) or callable(value):
+            found = self._callable("INTEGRATION_USERS", "takes a context identifier")
+            return cast(Callable[[str], Iterable[int]], found)
+        listed = self._dict(
+            "INTEGRATION_USERS",
+            "a dict of lists of associates' ids by context identifier, or the dotted path of a "
+            "callable that takes one",
+        )
+        ids = {
+            context: _items(f'{SETTING}["INTEGRATION_USERS"]["{context}"]', items, int)
+            for context, items in listed.items()
+        }
+        return lambda context_identifier: ids.get(context_identifier, ())
+
+    @property
+    def record_urls(self) -> Mapping[str, str]:
+        """The URL of a record in SuperOffice by entity, ``*`` for any other; default: none.
+
+        ``{context_identifier}``, ``{entity}`` and ``{primary_key}`` stand for the record's own.
+        """
+        urls = self._dict("RECORD_URLS", "a dict of URLs by entity")
+        for entity, url in urls.items():
+            where = f'{SETTING}["RECORD_URLS"]["{entity}"]'
+            if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+                raise ImproperlyConfigured(
+                    f"{where} must be a URL that begins with https:// or http://."
+                )
+            if not _names_only_the_record(url):
+                raise ImproperlyConfigured(
+                    f"{where} may name {{context_identifier}}, {{entity}} and {{primary_key}}, and "
+                    "nothing else in braces."
+                )
+        return urls
+
+    @property
+    def technical_fields(self) -> Mapping[str, tuple[str, ...]]:
+        """The fields that SuperOffice itself keeps, by entity, ``*`` for every entity.
+
+        A ``*`` in a name stands for any letters. What the site gives for an entity takes the
+        place of the default for it.
+        """
+        fields = self._dict("TECHNICAL_FIELDS", "a dict of lists of field names by entity")
+        return TECHNICAL_FIELDS | {
+            entity: _texts(f'{SETTING}["TECHNICAL_FIELDS"]["{entity}"]', names)
+            for entity, names in fields.items()
+        }
+
+    def _dict(self, key: str, what: str) -> Mapping[str, Any]:
+        """Return the dict that the setting is; empty where it is not set."""
+        value = self.raw.get(key, {})
+        if not isinstance(value, Mapping):
+            raise ImproperlyConfigured(f'{SETTING}["{key}"] must be {what}.')
+        for name in value:
+            if not isinstance(name, str):
+                raise ImproperlyConfigured(
+                    f'{SETTING}["{key}"] has the key {name!r}, which is not a string.'
+                )
+        return value
+
+    def _callable(self, key: str, takes: str) -> Callable[..., Any] | None:
+        """Return the callable that the setting is or names; ``None`` where it is not set."""
+        value = self.raw.get(key)
+        if value is None:
+            return None
+        found = _import(key, value) if isinstance(value, str) else value
         if not callable(found):
             raise ImproperlyConfigured(
-                f'{SETTING}["CONTEXTS_FOR_USER"] must be a callable that takes a user, or its '
-                "dotted path."
+                f'{SETTING}["{key}"] must be a callable that {takes}, or its dotted path.'
             )
-        return cast(Callable[[Any], Iterable[str] | None], found)
+        return cast(Callable[..., Any], found)
 
 
 def _all_contexts(user: Any) -> None:
     """Every tenant."""
+
+
+def _no_name(context_identifier: str, associate_id: int) -> None:
+    """Nobody's."""
 
 
 def _import(key: str, path: str) -> Any:
@@ -143,12 +237,32 @@ def _endpoint(name: str, options: Any, *, top: bool = False) -> Endpoint:
     return Endpoint(name, secrets, contexts)
 
 
+def _names_only_the_record(url: str) -> bool:
+    """Whether what stands in braces is a name of ``RECORD_PARTS``: no attribute and no format.
+
+    The width in ``{primary_key:>999999999}`` would cost a gigabyte.
+    """
+    try:
+        parts = list(Formatter().parse(url))
+    except ValueError:  # a brace without its other half
+        return False
+    return all(
+        name is None or (name in RECORD_PARTS and not spec and conversion is None)
+        for _, name, spec, conversion in parts
+    )
+
+
 def _texts(where: str, value: Any) -> tuple[str, ...]:
+    return _items(where, value, str)
+
+
+def _items(where: str, value: Any, kind: type[Item]) -> tuple[Item, ...]:
     # A single string is the likely slip, and would be a sequence of one-letter secrets.
     if not isinstance(value, list | tuple | set | frozenset) or not all(
-        isinstance(text, str) for text in value
+        isinstance(item, kind) and not isinstance(item, bool) for item in value
     ):
-        raise ImproperlyConfigured(f"{where} must be a list of strings.")
+        kinds = "strings" if kind is str else "integers"
+        raise ImproperlyConfigured(f"{where} must be a list of {kinds}.")
     return tuple(value)
 
 

@@ -14,7 +14,7 @@ from django.test import override_settings
 from django.urls import clear_script_prefix, include, path, re_path, set_script_prefix
 
 from superoffice_hooks import checks
-from superoffice_hooks.conf import Endpoint
+from superoffice_hooks.conf import KEYS, Endpoint
 
 LONG = "a-secret-that-is-long-enough-0123456789"
 OURS = path("superoffice/", include("superoffice_hooks.urls"))
@@ -60,6 +60,60 @@ TRIGGERS = {
         "E002",
         hooks(SECRETS=[LONG], CONTEXTS_FOR_USER="no.where"),
         "CONTEXTS_FOR_USER",
+        "README",
+    ),
+    "E002 a name from no callable": (
+        "E002",
+        hooks(SECRETS=[LONG], ASSOCIATE_NAME={"Cust1": {7: "Kari"}}),
+        'SUPEROFFICE_HOOKS["ASSOCIATE_NAME"] must be a callable',
+        "README",
+    ),
+    "E002 a name from a path that does not import": (
+        "E002",
+        hooks(SECRETS=[LONG], ASSOCIATE_NAME="no.where"),
+        "SUPEROFFICE_HOOKS[\"ASSOCIATE_NAME\"]: 'no.where' cannot be imported",
+        "README",
+    ),
+    "E002 programs without a tenant": (
+        "E002",
+        hooks(SECRETS=[LONG], INTEGRATION_USERS=[7]),
+        'SUPEROFFICE_HOOKS["INTEGRATION_USERS"] must be a dict',
+        "README",
+    ),
+    "E002 a program by its name": (
+        "E002",
+        hooks(SECRETS=[LONG], INTEGRATION_USERS={"Cust1": ["API"]}),
+        'SUPEROFFICE_HOOKS["INTEGRATION_USERS"]["Cust1"] must be a list of integers',
+        "README",
+    ),
+    "E002 one URL for all": (
+        "E002",
+        hooks(SECRETS=[LONG], RECORD_URLS="https://crm.example.com/{primary_key}"),
+        'SUPEROFFICE_HOOKS["RECORD_URLS"] must be a dict',
+        "README",
+    ),
+    "E002 a URL that is a script": (
+        "E002",
+        hooks(SECRETS=[LONG], RECORD_URLS={"sale": "javascript:alert(1)"}),
+        'SUPEROFFICE_HOOKS["RECORD_URLS"]["sale"] must be a URL',
+        "README",
+    ),
+    "E002 an unknown name in a URL": (
+        "E002",
+        hooks(SECRETS=[LONG], RECORD_URLS={"sale": "https://crm.example.com/{sale_id}"}),
+        'SUPEROFFICE_HOOKS["RECORD_URLS"]["sale"] may name {context_identifier}, {entity} and',
+        "README",
+    ),
+    "E002 technical fields of no entity": (
+        "E002",
+        hooks(SECRETS=[LONG], TECHNICAL_FIELDS=["updated"]),
+        'SUPEROFFICE_HOOKS["TECHNICAL_FIELDS"] must be a dict',
+        "README",
+    ),
+    "E002 technical fields in one string": (
+        "E002",
+        hooks(SECRETS=[LONG], TECHNICAL_FIELDS={"*": "updated"}),
+        'SUPEROFFICE_HOOKS["TECHNICAL_FIELDS"]["*"] must be a list of strings',
         "README",
     ),
     "E003 an empty secret": ("E003", hooks(SECRETS=[LONG, ""]), "Secret 2", "environment variable"),
@@ -138,6 +192,13 @@ QUIET = {
         ENDPOINTS={"acme-1_x": {"SECRETS": [LONG, LONG + "2"], "CONTEXTS": ["Cust1"]}},
         MAX_BODY_BYTES=1000,
         CONTEXTS_FOR_USER="tests.test_conf.sees_nothing",
+        ASSOCIATE_NAME="tests.test_conf.name_of",
+        INTEGRATION_USERS={"Cust1": [7]},
+        RECORD_URLS={"*": "https://crm.example.com/{context_identifier}/{entity}/{primary_key}"},
+        TECHNICAL_FIELDS={"*": ["updated"], "contact": ["soundEx"]},
+    ),
+    "integration users from a callable": hooks(
+        SECRETS=[LONG], INTEGRATION_USERS="tests.test_conf.programs_of"
     ),
     "a secret of exactly 32 bytes": hooks(SECRETS=["x" * 32]),
     "a secret of 16 characters in 32 bytes": hooks(SECRETS=["ø" * 16]),
@@ -151,6 +212,15 @@ QUIET = {
     },
     "a catch-all after the webhook": {"ROOT_URLCONF": (OURS, re_path("^.*$", anything))},
 }
+
+
+def test_each_key_with_a_wrong_value_is_reported():
+    keys = [key for key in KEYS if key != "SECRETS"]  # which the wrong ENDPOINTS hides
+    with override_settings(**hooks(**{key: [7] for key in keys})):
+        found = [message.msg for name, message in said() if name == "E002"]
+    assert len(found) == len(keys)
+    for key in keys:
+        assert len([message for message in found if f'SUPEROFFICE_HOOKS["{key}"]' in message]) == 1
 
 
 @pytest.mark.parametrize("changed", QUIET.values(), ids=QUIET)
@@ -241,6 +311,12 @@ def test_each_id_has_one_meaning():
 def test_the_readme_lists_the_check(id_):
     rows = [row for row in (ROOT / "README.md").read_text().splitlines() if row.startswith("|")]
     assert len([row for row in rows if id_ in row]) == 1
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_readme_lists_the_key(key):
+    rows = (ROOT / "README.md").read_text().splitlines()
+    assert len([row for row in rows if row.startswith(f"| `{key}` |")]) == 1
 
 
 def test_e006_without_autocommit(monkeypatch):

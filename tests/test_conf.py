@@ -1,9 +1,12 @@
 """The settings: what each key may be, and that it is read when it is needed."""
 
+import enum
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from superoffice_hooks.conf import Endpoint, conf
+from superoffice_hooks.wire.catalog import TECHNICAL_FIELDS
 from tests.builders import body, post
 
 NEW, OLD = "new-" * 8, "old-" * 8
@@ -18,12 +21,24 @@ def sees_nothing(user):
     return []
 
 
+def name_of(context_identifier, associate_id):
+    return f"Associate {associate_id} of {context_identifier}"
+
+
+def programs_of(context_identifier):
+    return [7] if context_identifier == "Cust1" else []
+
+
 def test_without_the_setting_there_is_no_endpoint_and_every_other_key_has_its_default(settings):
     del settings.SUPEROFFICE_HOOKS
     assert conf.endpoints == {}
     assert conf.endpoint("default") is None
     assert conf.max_body_bytes == 10 * 1024 * 1024
     assert conf.contexts_for_user(object()) is None
+    assert conf.associate_name("Cust1", 7) is None
+    assert list(conf.integration_users("Cust1")) == []
+    assert conf.record_urls == {}
+    assert conf.technical_fields == TECHNICAL_FIELDS
 
 
 def test_plain_secrets_are_the_endpoint_default_for_any_tenant(settings):
@@ -128,9 +143,95 @@ WRONG = {
     "CONTEXTS_FOR_USER is a list": (
         "contexts_for_user",
         {"CONTEXTS_FOR_USER": ["Cust1"]},
-        "must be a callable",
+        r'\["CONTEXTS_FOR_USER"\] must be a callable that takes a user, or its dotted path',
     ),
 }
+
+
+def wrong(key, **values):
+    """Values that are wrong for this key, each with a part of the message."""
+    return {
+        f"{key}: {case.replace('_', ' ')}": (key.lower(), {key: value}, rf'\["{key}"\]{says}')
+        for case, (value, says) in values.items()
+    }
+
+
+A_CALLABLE = " must be a callable that takes"
+A_DICT = " must be a dict of"
+NO_STRING = " has the key 7, which is not a string"
+IN_BRACES = r'\["contact"\] may name {context_identifier}, {entity} and {primary_key}, and nothing'
+A_URL = r'\["contact"\] must be a URL that begins with https://'
+WRONG |= wrong(
+    "ASSOCIATE_NAME",
+    a_dict=({"Cust1": {7: "Kari"}}, f"{A_CALLABLE} a context identifier and an associate's id"),
+    a_list=([7], A_CALLABLE),
+    a_number=(7, A_CALLABLE),
+    a_path_to_no_callable=("tests.test_conf.NEW", A_CALLABLE),
+    a_path_that_does_not_import=("tests.test_conf.absent", ".*cannot be imported"),
+    no_path=("name_of", ".*cannot be imported"),
+    empty=("", ".*cannot be imported"),
+)
+WRONG |= wrong(
+    "INTEGRATION_USERS",
+    None_=(None, A_DICT),
+    a_list=([7], f"{A_DICT} lists .* or the dotted path of a callable"),
+    a_number=(7, A_DICT),
+    a_path_to_no_callable=("tests.test_conf.NEW", f"{A_CALLABLE} a context identifier"),
+    a_path_that_does_not_import=("tests.test_conf.absent", ".*cannot be imported"),
+    one_id=({"Cust1": 7}, r'\["Cust1"\] must be a list of integers'),
+    ids_in_a_string=({"Cust1": "78"}, r'\["Cust1"\] must be a list of integers'),
+    an_id_in_a_string=({"Cust1": [7, "8"]}, r'\["Cust1"\] must be a list of integers'),
+    an_id_that_is_true=({"Cust1": [True]}, r'\["Cust1"\] must be a list of integers'),
+    no_ids=({"Cust1": None}, r'\["Cust1"\] must be a list of integers'),
+    a_tenant_that_is_a_number=({7: [7]}, NO_STRING),
+)
+WRONG |= wrong(
+    "RECORD_URLS",
+    None_=(None, A_DICT),
+    a_string=("https://crm.example.com/", f"{A_DICT} URLs by entity"),
+    a_list=(["https://crm.example.com/"], A_DICT),
+    an_entity_that_is_a_number=({7: "https://crm.example.com/"}, NO_STRING),
+    a_URL_that_is_None=({"contact": None}, A_URL),
+    a_URL_in_a_list=({"contact": ["https://crm.example.com/"]}, A_URL),
+    bytes=({"contact": b"https://crm.example.com/"}, A_URL),
+    no_scheme=({"contact": "crm.example.com/{primary_key}"}, A_URL),
+    a_script=({"contact": "javascript:alert({primary_key})"}, A_URL),
+    a_script_in_capitals=({"contact": "JavaScript://https://%0Aalert(1)"}, A_URL),
+    data=({"contact": "data:text/html,https://"}, A_URL),
+    a_space_before_the_script=({"contact": " javascript:alert(1)"}, A_URL),
+    **{
+        braces: ({"contact": f"https://crm.example.com/{braces}"}, IN_BRACES)
+        for braces in (
+            "{id}",
+            "{}",
+            "{0}",
+            "{entity.__class__}",
+            "{entity.__class__.__mro__[1].__subclasses__}",
+            "{entity[0]}",
+            "{entity!r}",
+            "{entity!}}",
+            "{ entity }",
+            "{Entity}",
+            "{primary_key:>999999999}",
+            "{primary_key:{primary_key}}",
+            "{primary_key:x}",
+            "{primary_key",
+            "primary_key}",
+            "{",
+        )
+    },
+)
+WRONG |= wrong(
+    "TECHNICAL_FIELDS",
+    None_=(None, A_DICT),
+    a_list=(["updated"], f"{A_DICT} lists of field names by entity"),
+    a_string=("updated", A_DICT),
+    an_entity_that_is_a_number=({7: ["updated"]}, NO_STRING),
+    one_name=({"contact": "updated"}, r'\["contact"\] must be a list of strings'),
+    no_names=({"*": None}, r'\["\*"\] must be a list of strings'),
+    a_name_that_is_a_number=({"contact": ["updated", 7]}, r'\["contact"\] must be a list of str'),
+    a_dict_of_names=({"contact": {"updated": True}}, r'\["contact"\] must be a list of strings'),
+)
 
 
 @pytest.mark.parametrize(("key", "value", "says"), WRONG.values(), ids=WRONG)
@@ -144,6 +245,66 @@ def test_nonsense_is_named_and_never_shows_a_secret(settings, key, value, says):
 def test_contexts_for_user_may_be_a_dotted_path(settings):
     settings.SUPEROFFICE_HOOKS = {"CONTEXTS_FOR_USER": "tests.test_conf.sees_nothing"}
     assert conf.contexts_for_user(object()) == []
+
+
+@pytest.mark.parametrize("given", ["tests.test_conf.name_of", name_of], ids=["path", "callable"])
+def test_a_callable_names_associates(settings, given):
+    settings.SUPEROFFICE_HOOKS = {"ASSOCIATE_NAME": given}
+    assert conf.associate_name("Cust1", 7) == "Associate 7 of Cust1"
+
+
+def test_none_for_a_callable_is_the_default(settings):
+    settings.SUPEROFFICE_HOOKS = {"ASSOCIATE_NAME": None, "CONTEXTS_FOR_USER": None}
+    assert conf.associate_name("Cust1", 7) is None
+    assert conf.contexts_for_user(object()) is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"Cust1": [7], "Cust2": ()},
+        {"Cust1": {7}},
+        {"Cust1": frozenset({7})},
+        "tests.test_conf.programs_of",
+        programs_of,
+    ],
+    ids=["lists", "a set", "a frozen set", "dotted path", "callable"],
+)
+def test_integration_users_are_listed_by_tenant_or_found_by_a_callable(settings, given):
+    settings.SUPEROFFICE_HOOKS = {"INTEGRATION_USERS": given}
+    tenants = ("Cust1", "Cust2", "cust1", "")
+    assert [list(conf.integration_users(tenant)) for tenant in tenants] == [[7], [], [], []]
+
+
+def test_record_urls_are_by_entity(settings):
+    urls = {
+        "contact": "https://crm.example.com/{context_identifier}/?contact_id={primary_key}",
+        "*": "http://intranet/{entity}/{{a literal brace}}/{primary_key}#{primary_key}",
+        "sale": "https://crm.example.com/sales",
+    }
+    settings.SUPEROFFICE_HOOKS = {"RECORD_URLS": urls}
+    assert conf.record_urls == urls
+
+
+def test_technical_fields_take_the_place_of_the_default_for_their_entity_alone(settings):
+    settings.SUPEROFFICE_HOOKS = {"TECHNICAL_FIELDS": {"contact": ["soundEx2"], "sale": ()}}
+    assert conf.technical_fields == {
+        "*": TECHNICAL_FIELDS["*"],
+        "contact": ("soundEx2",),
+        "sale": (),
+    }
+    settings.SUPEROFFICE_HOOKS = {"TECHNICAL_FIELDS": {"*": ["stamp_*"]}}
+    assert conf.technical_fields == {"*": ("stamp_*",)}
+    settings.SUPEROFFICE_HOOKS = {}
+    assert "updated" in conf.technical_fields["*"]
+
+
+def test_a_member_of_an_enumeration_of_strings_is_a_string(settings):
+    class Tenant(enum.StrEnum):
+        ACME = "Cust1"
+
+    settings.SUPEROFFICE_HOOKS = {"ENDPOINTS": {"acme": {"CONTEXTS": [Tenant.ACME]}}}
+    assert conf.endpoint("acme").takes("Cust1")
 
 
 @pytest.mark.django_db

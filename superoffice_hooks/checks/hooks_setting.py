@@ -33,7 +33,15 @@ def check_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMe
 def check_values(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """E002: a value of the wrong type, or a dotted path that does not import."""
     errors: list[CheckMessage] = []
-    for name in ("max_body_bytes", "endpoints", "contexts_for_user"):
+    for name in (
+        "max_body_bytes",
+        "endpoints",
+        "contexts_for_user",
+        "associate_name",
+        "integration_users",
+        "record_urls",
+        "technical_fields",
+    ):
         try:
             getattr(conf, name)
         except ImproperlyConfigured as error:
