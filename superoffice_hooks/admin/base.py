@@ -2,17 +2,14 @@
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ORDER_VAR, ChangeList
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ORDER_VAR, SEARCH_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.functional import cached_property
-from django.utils.translation import gettext_lazy as _
 
-from superoffice_hooks.trail.facets import choices
-from superoffice_hooks.trail.scope import contexts_for
+from superoffice_hooks.admin.filters import TrailFilter
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic for mypy alone
@@ -37,8 +34,27 @@ class TrailList(ChangeList):
     model_admin: "ReadOnlyAdmin"
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
-        """Return the rows without what may be megabytes in each of them."""
-        return super().get_queryset(request, *args, **kwargs).defer(*self.model_admin.unlisted)
+        """Return the rows without what may be megabytes in each of them.
+
+        What a filter cannot read, it says above the list, which is then empty.
+        """
+        rows = super().get_queryset(request, *args, **kwargs).defer(*self.model_admin.unlisted)
+        for spec in self.filter_specs:
+            if isinstance(spec, TrailFilter):
+                for name, problem in spec.problems.items():
+                    messages.error(request, f"{spec.title} ({name}): {problem}")
+        # Django says that it cannot search for NUL, and then lists everything.
+        return rows.none() if "\0" in request.GET.get(SEARCH_VAR, "") else rows
+
+    @property
+    def repeated(self) -> list[tuple[str, str]]:
+        """The parameters that Django's search form loses: all but the last of the same name."""
+        return [
+            (name, value)
+            for name, values in self.filter_params.items()
+            if name != SEARCH_VAR
+            for value in values[:-1]
+        ]
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """Return the model's order, turned round where the URL asks for the oldest first.
@@ -63,7 +79,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
     unlisted: ClassVar[tuple[str, ...]] = ()
 
     class Media:
-        css: ClassVar = {"all": ["superoffice_hooks/admin.css"]}
+        css: ClassVar = {"all": ["superoffice_hooks/admin.css", "superoffice_hooks/filters.css"]}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody adds: rows come from SuperOffice."""
@@ -78,23 +94,23 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the lookups of the filters, and no others.
+        """Allow the parameters of the filters and ``allowed_lookups``, and no others.
 
         Django allows every lookup of every local field in the URL, a regular expression too. NUL
-        is in no column, and PostgreSQL takes it for an error.
+        is in no column, and PostgreSQL takes it for an error; our filters know.
         """
+        own = [
+            spec.parameters()
+            for spec in self.list_filter
+            if isinstance(spec, type) and issubclass(spec, TrailFilter)
+        ]
+        if any(lookup in parameters for parameters in own):
+            return True
         return lookup in self.allowed_lookups and "\0" not in value
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TrailList]:
         """Return the class of the list."""
         return TrailList
-
-    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Return the list; a date at the end of the calendar is as wrong as no date."""
-        try:
-            return super().get_changelist_instance(request)
-        except OverflowError as error:
-            raise IncorrectLookupParameters(error) from error
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -104,19 +120,3 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
         if found is None:
             raise Http404
         return found
-
-
-class FacetFilter(admin.SimpleListFilter):
-    """Filters a list by one field, and offers the values that occur in the user's scope."""
-
-    parameter_name: str
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Return the choices, without reading the events."""
-        values = choices(self.parameter_name, contexts_for(request.user))
-        return [(value, value or _("(empty)")) for value in values]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the rows with the chosen value."""
-        value = self.value()
-        return queryset if value is None else queryset.filter(**{self.parameter_name: value})

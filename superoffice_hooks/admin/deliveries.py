@@ -1,60 +1,212 @@
 """The list of deliveries, and the page of one."""
 
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
+from django.db import DatabaseError, connections, transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models.fields.json import KT
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.text import Truncator
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from superoffice_hooks.admin.base import ReadOnlyAdmin
-from superoffice_hooks.admin.parts import event_link, render, render_body, render_moment
-from superoffice_hooks.models import Delivery
-from superoffice_hooks.trail.scope import deliveries_for
+from superoffice_hooks.admin.base import ReadOnlyAdmin, TrailList
+from superoffice_hooks.admin.body import render_body
+from superoffice_hooks.admin.filters import ChoiceFilter, MomentRangeFilter, is_64_bit_number
+from superoffice_hooks.admin.parts import event_link, record_link, render, render_moment
+from superoffice_hooks.admin.processed import Processed
+from superoffice_hooks.admin.reasons import explain
+from superoffice_hooks.exceptions import DeliveryError
+from superoffice_hooks.intake.reprocess import reprocess
+from superoffice_hooks.models import Delivery, Outcome
+from superoffice_hooks.trail.activity import RETRY_HEADER
+from superoffice_hooks.trail.record import Record
+from superoffice_hooks.trail.scope import contexts_for, deliveries_for
+
+MAX_AT_ONCE = 500  # deliveries that one click processes; a request must end
+
+
+def non_atomic(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Keep ``ATOMIC_REQUESTS`` off this view: each delivery is a transaction of its own."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
+
+
+class OutcomeFilter(ChoiceFilter):
+    """By what became of the delivery."""
+
+    title = _("outcome")
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Offer the outcomes that this user can meet.
+
+        A test or refused delivery is of no tenant, and whether there is a refused one is asked.
+        """
+        unmet = set()
+        if contexts_for(request.user) is not None:
+            unmet = {Outcome.TEST, Outcome.REFUSED}
+        elif not Delivery.objects.filter(outcome=Outcome.REFUSED).exists():
+            unmet = {Outcome.REFUSED}
+        return [(outcome.value, outcome.label) for outcome in Outcome if outcome not in unmet]
+
+
+class ReceivedFilter(MomentRangeFilter):
+    """By when it arrived."""
+
+    title = _("received at")
+    field_path = "received_at"
+
+
+class DeliveryList(TrailList):
+    """The deliveries in the order of their index."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Return the order of arrival; within a span of time, that of the index over the time."""
+        if any(request.GET.get(name) for name in ReceivedFilter.parameters()):
+            return ["-received_at", "-id"]
+        return super().get_ordering(request, queryset)
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Fetch the page, and of the headers the one that the list shows."""
+        super().get_results(request)
+        rows = Delivery.objects.filter(pk__in=[delivery.pk for delivery in self.result_list])
+        retries = dict(rows.order_by().values_list("pk", KT(f"headers__{RETRY_HEADER}")))
+        for delivery in self.result_list:
+            delivery.retry = retries.get(delivery.pk)
 
 
 class DeliveryAdmin(ReadOnlyAdmin):
-    """What arrived, newest first, and what became of it."""
+    """What arrived, newest first, what became of it, and a second try for what is quarantined."""
 
-    list_display = ("received", "outcome", "endpoint", "its_event", "key_id", "reason")
+    list_display = (
+        "received",
+        "outcome",
+        "in_short",
+        "its_links",
+        "attempt",
+        "endpoint_and_key",
+    )
     list_display_links = ("received",)
-    list_filter = ("outcome",)
-    allowed_lookups = frozenset({"outcome", "outcome__exact"})
+    list_filter = (OutcomeFilter, ReceivedFilter)
     sortable_by = ()
     unlisted = ("body", "headers", "event__field_values", "event__properties")
+    actions = ("process_again",)  # type: ignore[assignment]  # the base offers none
     fieldsets: ClassVar = [
         (
             None,
             {
                 "fields": (
                     "received",
-                    "endpoint",
                     "outcome",
+                    "meaning",
                     "reason",
                     "its_event",
+                    "its_record",
+                    "endpoint",
+                    "attempts",
                     "signature",
                     "key_id",
                     "remote_address",
                 )
             },
         ),
-        (_("Headers"), {"fields": ("its_headers",)}),
         (_("Body"), {"fields": ("its_body",)}),
+        (_("Headers"), {"fields": ("its_headers",)}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         """Return the deliveries in the user's scope."""
         return deliveries_for(request.user).select_related("event")
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TrailList]:
+        """Return the class of the list."""
+        return DeliveryList
+
+    def get_urls(self) -> list[Any]:
+        """Return the admin's own pages, and before them where the button "Process again" posts."""
+        return [
+            path(
+                "<path:object_id>/process-again/",
+                self.admin_site.admin_view(self.process_again_view),
+                name="superoffice_hooks_delivery_process_again",
+            ),
+            *super().get_urls(),
+        ]
+
+    # What a page shows.
+
     @admin.display(description=_("received at"))
     def received(self, delivery: Delivery) -> str:
         """When it arrived, to the second."""
         return render_moment(delivery.received_at)
 
+    @admin.display(description=_("what happened"))
+    def in_short(self, delivery: Delivery) -> str:
+        """The reason in plain words; as it is stored where there are none for it."""
+        explanation = explain(delivery.outcome, delivery.reason)
+        return explanation.meaning if explanation else Truncator(delivery.reason).chars(200)
+
+    @admin.display(description=_("what happened"))
+    def meaning(self, delivery: Delivery) -> str:
+        """The reason in plain words, and what to do next."""
+        explanation = explain(delivery.outcome, delivery.reason)
+        return f"{explanation.meaning} {explanation.advice}".strip() if explanation else ""
+
+    @admin.display(description=_("event"))
+    def its_links(self, delivery: Delivery) -> str | None:
+        """Links to the event and to its record, in the room of one column."""
+        if delivery.event is None:
+            return None
+        url = reverse("admin:superoffice_hooks_event_change", args=[delivery.event.pk])
+        record = record_link(Record.of(delivery.event))
+        return format_html('<a href="{}">{}</a> · {}', url, delivery.event.name, record)
+
+    @admin.display(description=_("endpoint and key"))
+    def endpoint_and_key(self, delivery: Delivery) -> str:
+        """Where it arrived, and which of the endpoint's secrets signed it."""
+        return f"{delivery.endpoint} {delivery.key_id}"
+
     @admin.display(description=_("event"))
     def its_event(self, delivery: Delivery) -> str:
         """A link to the event that this delivery recorded, repeats or contradicts."""
-        return event_link(delivery.event)
+        return event_link(delivery.event) or self.get_empty_value_display()
+
+    @admin.display(description=_("record"))
+    def its_record(self, delivery: Delivery) -> str:
+        """A link to everything that happened to the record of this event."""
+        if delivery.event is None:
+            return self.get_empty_value_display()
+        return record_link(Record.of(delivery.event))
+
+    @admin.display(description=_("retry"), empty_value="")
+    def attempt(self, delivery: Any) -> str:
+        """How often SuperOffice had sent it before, as the header says; nothing for never."""
+        return "" if delivery.retry == "0" else Truncator(delivery.retry or "").chars(12)
+
+    @admin.display(description=_("retry"))
+    def attempts(self, delivery: Delivery) -> str:
+        """The same in words."""
+        number = str(delivery.headers.get(RETRY_HEADER, ""))
+        if not (number.isascii() and number.isdecimal() and len(number) < 10):
+            return number
+        if int(number) == 0:
+            return gettext("0: this is the first attempt")
+        return ngettext(
+            "%(number)d: SuperOffice had sent it once before, and did not take the answer for a "
+            "success, or somebody asked it to send it again",
+            "%(number)d: SuperOffice had sent it %(number)d times before, and did not take the "
+            "answers for a success, or somebody asked it to send it again",
+            int(number),
+        ) % {"number": int(number)}
 
     @admin.display(description=_("headers"))
     def its_headers(self, delivery: Delivery) -> str:
@@ -63,5 +215,84 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("body"))
     def its_body(self, delivery: Delivery) -> str:
-        """The bytes as they came."""
-        return render_body(bytes(delivery.body))
+        """The body, marked where a quarantined one cannot be read."""
+        return render_body(bytes(delivery.body), find_fault=delivery.outcome == Outcome.QUARANTINED)
+
+    # Process again.
+
+    def has_reprocess_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may have a quarantined delivery processed again."""
+        return self.has_view_permission(request) and request.user.has_perm(
+            "superoffice_hooks.reprocess_delivery"
+        )
+
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Offer the one action, and only where something is quarantined."""
+        where = {"action_location": action_location} if action_location else {}  # Django 6.1's
+        action = super().get_actions(request, **where).get("process_again")
+        quarantined = self.get_queryset(request).filter(outcome=Outcome.QUARANTINED)
+        return {"process_again": action} if action and quarantined.exists() else {}
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """Render the page of one delivery, with the button where it may be pressed."""
+        if obj.outcome == Outcome.QUARANTINED and self.has_reprocess_permission(request):
+            context["process_again_url"] = reverse(
+                f"{self.admin_site.name}:superoffice_hooks_delivery_process_again", args=[obj.pk]
+            )
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    @non_atomic
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Answer the list, and its action; 400 to a selection that no check box made."""
+        if not all(map(is_64_bit_number, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            raise BadRequest
+        return super().changelist_view(request, extra_context)
+
+    @admin.action(permissions=["reprocess"], description=_("Process again"))
+    def process_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Process the selected deliveries again that are quarantined, the oldest first."""
+        quarantined = queryset.filter(outcome=Outcome.QUARANTINED).order_by("id")
+        chosen = list(quarantined.select_related(None).only("pk")[: MAX_AT_ONCE + 1])
+        self._process(request, chosen[:MAX_AT_ONCE])
+        if len(chosen) > MAX_AT_ONCE:
+            text = gettext(
+                "Only the oldest %(count)d were processed. Choose the action again for the others."
+            )
+            self.message_user(request, text % {"count": MAX_AT_ONCE}, messages.WARNING)
+
+    @non_atomic
+    def process_again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Process this delivery again, and return to its page."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_reprocess_permission(request):
+            raise PermissionDenied
+        delivery = self.get_object(request, unquote(object_id))
+        self._process(request, [delivery] if delivery.outcome == Outcome.QUARANTINED else [])
+        return HttpResponseRedirect(
+            reverse(f"{self.admin_site.name}:superoffice_hooks_delivery_change", args=[delivery.pk])
+        )
+
+    def _process(self, request: HttpRequest, deliveries: Iterable[Delivery]) -> None:
+        """Process these deliveries again, and tell the user what became of them."""
+        processed = Processed()
+        for quarantined in deliveries:
+            try:
+                delivery = reprocess(quarantined, request.user.get_username())
+            except DatabaseError:
+                processed.fail(gettext("The database could not take it."))
+            except (DeliveryError, ImproperlyConfigured) as error:
+                processed.fail(str(error))
+            else:
+                processed.add(delivery)
+                self.log_change(request, delivery, f"Processed again: {delivery.outcome}.")
+        for level, text in processed.told():
+            self.message_user(request, text, level)

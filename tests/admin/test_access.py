@@ -90,7 +90,7 @@ def test_what_is_outside_the_scope_is_not_there(login, settings):
         post(body(ContextIdentifier=context, Event=name, Entity=..., PrimaryKey=77))
     post(b"not JSON")
     html = client.get(url("event")).content.decode()
-    assert "mine.changed" in html
+    assert "mine 77" in html
     assert "heirs" not in html
     searched = client.get(url("event"), {"q": "77"}).context["cl"]
     assert [event.context_identifier for event in searched.result_list] == ["Mine"]
@@ -105,6 +105,73 @@ def test_what_is_outside_the_scope_is_not_there(login, settings):
                 assert client.get(url(model, f"{pk}/{page}/")).status_code == status
     lost = Delivery.objects.get(event=None)
     assert client.get(url("delivery", f"{lost.pk}/change/")).status_code == 404
+
+
+@pytest.fixture
+def mine(login, settings):
+    """A user who may see the tenant Mine alone, whose neighbour has the same ids."""
+    settings.SUPEROFFICE_HOOKS = {
+        **settings.SUPEROFFICE_HOOKS,
+        "CONTEXTS_FOR_USER": lambda user: ["Mine"],
+        "ASSOCIATE_NAME": lambda context, number: f"{context} {number}",
+    }
+    post(body(ContextIdentifier="Mine", Timestamp="2026-03-01T00:00:00Z"))
+    post(
+        body(
+            ContextIdentifier="Theirs",
+            Event="theircar.theiraction",
+            Entity="theircar",
+            WebhookName="Their webhook",
+            Changes=["theirfield"],
+            EventId="0f8fad5b-d9cb-469f-a165-70867728950e",
+        )
+    )
+    return login("event")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        *({name: "Theirs"} for name in ("entity", "action", "webhook_name", "changed_field")),
+        {"context_identifier": ["Theirs", "Theirs2"]},
+        {"changed_by_associate_id": "12"},
+        {"occurred_at_after": "2026-03-02"},
+        *({"q": term} for term in ("4711", "contact:4711", "THEIRS", "theirfields")),
+    ],
+    ids=str,
+)
+def test_no_list_filter_or_choice_tells_of_another_tenant(mine, query):
+    answer = mine.get(url("event"), query)
+    changes = answer.context["cl"]
+    assert {event.context_identifier for event in changes.result_list} <= {"Mine"}
+    assert changes.result_count <= 1
+    html = answer.content.decode()
+    for said in [
+        value for values in query.values() for value in [values] if isinstance(value, str)
+    ]:
+        html = html.replace(said, "")
+    for text in ("heircar", "heiraction", "heir webhook", "heirfield", "Theirs 12", "<datalist"):
+        assert text not in html
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        *("Theirs", "theircar.theiraction", "theircar", "theiraction", "Their webhook"),
+        *("theirfield", "THEIRFIELD", "THEIRCAR"),
+    ],
+)
+def test_a_search_does_not_know_the_words_of_another_tenant(mine, term):
+    html = mine.get(url("event"), {"q": term}).content.decode()
+    assert "Nothing is found by this text" in html
+
+
+def test_a_search_for_the_event_or_record_of_another_tenant_finds_nothing(mine):
+    for term in ("0f8fad5b-d9cb-469f-a165-70867728950e", "theircar:4711", "Theirs/theircar/4711"):
+        answer = mine.get(url("event"), {"q": term})
+        assert answer.context["cl"].result_count == 0
+        assert "/event/record/" not in answer.content.decode()
 
 
 @pytest.mark.parametrize("model", MODELS)

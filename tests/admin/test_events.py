@@ -1,17 +1,16 @@
-"""The auditor's list of events, and the page of one."""
+"""The auditor's list of events."""
 
 import re
+from html import unescape
+from urllib.parse import parse_qsl
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
-from django.utils.html import escape
 
 from superoffice_hooks.admin.base import BoundedPaginator
-from superoffice_hooks.models import Delivery, Event
-from tests.builders import body, encode, post
+from superoffice_hooks.models import ChangedField, Event
+from tests.builders import body, post
 
 LIST = "/admin/superoffice_hooks/event/"
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -25,113 +24,121 @@ def listed(client, **query):
     return [event.primary_key for event in answer.context["cl"].result_list]
 
 
-def page(client, event=None):
-    event = event or Event.objects.get()
-    answer = client.get(reverse("admin:superoffice_hooks_event_change", args=[event.pk]))
-    assert answer.status_code == 200
-    return answer.content.decode()
+def cells(html, column):
+    """The texts of one column of the list, without their markup."""
+    found = re.findall(rf'<t[hd] class="field-{column}[^"]*">(.*?)</t[hd]>', html, re.DOTALL)
+    return [re.sub("<.*?>", "", cell) for cell in found]
 
 
-def rows(html):
-    """The cells of each row of our tables, without their markup."""
-    found = re.findall(r"<tr><th scope=\"row\">.*?</tr>", html, re.DOTALL)
-    return [
-        [re.sub("<.*?>", "", cell) for cell in re.split("(?<=</t[hd]>)", row)][:-1] for row in found
-    ]
-
-
-class TestThePage:
-    def test_shows_what_the_wire_said(self, admin_client):
-        wire = body(PrimaryKey=2**60 + 1, Region="North", EventId=GUID)
-        post(wire)
-        html = page(admin_client)
-        for text in (
-            *("contact.changed", "1152921504606846977", "Cust24680", "12", "Audit trail", GUID),
-            "{&quot;Region&quot;: &quot;North&quot;}",
-        ):
-            assert f'<div class="readonly">{text}</div>' in html
-
-    def test_names_the_changed_fields_in_the_order_of_the_wire(self, admin_client):
-        post(body(Changes=["zeta", "alpha", "mid", "alpha"]))
-        assert '<ol class="so-names"><li>zeta</li><li>alpha</li><li>mid</li></ol>' in page(
-            admin_client
-        )
-
-    def test_shows_values_as_sent_and_decoded(self, admin_client):
-        post(
-            body(
-                Event="y_car.deleted",
-                Entity="y_car",
-                Changes=None,
-                Values={"id": "[I:6]", "price": 1.5, "sold": "0001-01-01T00:00:00", "none": None},
-                FieldValues={"made": "[DT:03/02/2026 09:15:27]", "name": "[plain]"},
-            )
-        )
-        values = [row for row in rows(page(admin_client)) if len(row) == 3]
-        assert values == [
-            ["id", escape('"[I:6]"'), "6"],
-            ["none", "null", ""],
-            ["price", "1.5", ""],
-            ["sold", escape('"0001-01-01T00:00:00"'), "empty"],
-            ["made", escape('"[DT:03/02/2026 09:15:27]"'), "2026-03-02 09:15:27"],
-            ["name", escape('"[plain]"'), ""],
-        ]
-
-    def test_shows_the_body_that_recorded_the_event_and_every_delivery(self, admin_client):
-        wire = body()
-        post(wire)
-        post(wire)
-        post(wire | {"Changes": ["another"]})
-        html = page(admin_client)
-        assert f'<pre class="so-body" tabindex="0">{escape(encode(wire).decode())}</pre>' in html
-        assert f"{len(encode(wire))} bytes" in html
-        outcomes = [row[1] for row in rows(html) if len(row) == 4]
-        assert outcomes == ["recorded", "duplicate", "quarantined"]
-        for delivery in Delivery.objects.all():
-            assert f'href="/admin/superoffice_hooks/delivery/{delivery.pk}/change/"' in html
-
-    def test_says_how_the_rows_differ_from_the_bytes(self, admin_client):
-        post(body(Timestamp="2026-03-02T09:15:27"))
-        assert "[&quot;assumed_utc&quot;]" in page(admin_client)
-
-    def test_of_an_event_without_fields_or_evidence_still_opens(self, admin_client):
-        post(body(Changes=[], FieldValues=None))
-        Delivery.objects.all().delete()
-        html = page(admin_client)
-        assert "0 bytes" in html
-        assert rows(html) == []
-
-    def test_of_three_megabytes_opens_and_shows_the_beginning_of_the_body(self, admin_client):
-        post(body(FieldValues={"note": "x" * 3_000_000}))
-        html = page(admin_client)
-        shown = re.search(r'<pre class="so-body" tabindex="0">(.*?)</pre>', html, re.DOTALL)[1]
-        assert 60_000 < len(shown) < 70_000
-        assert "Only the beginning is shown." in html
-
-    @pytest.mark.parametrize("pk", ["0", "9" * 30, "9" * 5000, "x", "_00", "-1"])
-    def test_of_an_event_that_is_not_there_is_404(self, admin_client, pk):
-        assert admin_client.get(f"{LIST}{pk}/change/").status_code == 404
+def texts(answer):
+    """The messages above a list."""
+    return [str(message) for message in answer.context["messages"]]
 
 
 class TestTheList:
-    def test_shows_the_newest_first_with_what_changed(self, admin_client):
-        post(body(PrimaryKey=1, Changes=list("abcdefgh")))
-        changes = ["updated", "contact_id", "name", "updatedCount", "dbi_key"]
-        post(body(PrimaryKey=2, Changes=changes, Timestamp="2026-03-05T00:00:00Z"))
-        post(body(PrimaryKey=3, Changes=None, Values={"sale_id": 3, "contact_id": 9}))
+    def test_shows_the_newest_first_with_what_happened_to_which_record(self, admin_client):
+        post(body(PrimaryKey=1))
+        post(body(PrimaryKey=2, Timestamp="2026-03-05T00:00:00Z"))
+        post(body(PrimaryKey=3, Event="sale.sold", Entity=..., ContextIdentifier="Acme"))
         html = admin_client.get(LIST).content.decode()
-        assert re.findall('field-primary_key">(.*?)<', html) == ["2", "3", "1"]
-        assert re.findall('field-what_changed">(.*?)<', html) == [
-            "name +4",
-            "-",
-            "a, b, c, d +4",
-        ]
+        named = [f"{record} Fjordbygg AS" for record in ("contact 2", "sale 3", "contact 1")]
+        assert cells(html, "its_record") == named
+        assert cells(html, "its_name") == ["contact.changed", "sale.sold", "contact.changed"]
+        assert cells(html, "context") == ["Cust24680", "Acme", "Cust24680"]
+        assert cells(html, "occurred")[0] == "March 5, 2026, 00:00:00 UTC"
+        sold = Event.objects.get(primary_key=3)
+        assert re.search(rf'href="/admin/superoffice_hooks/event/{sold.pk}/change/"><time', html)
+        record = "/record/?context_identifier=Acme&amp;entity=sale&amp;primary_key=3"
+        assert f'<a href="/admin/superoffice_hooks/event{record}">sale 3</a>' in html
+
+    @pytest.mark.parametrize(
+        ("told", "title"),
+        [
+            (None, ""),
+            ({"name": "Fjordbygg AS", "heading": "Roof"}, " Fjordbygg AS"),
+            ({"heading": "Roof", "header": "Deck"}, " Roof"),
+            ({"name": "", "heading": None, "header": "Deck"}, " Deck"),
+            ({"name": None}, ""),
+            ({"Name": "Fjordbygg AS"}, ""),
+            ({"name": "<b>'Tis & %s"}, " <b>'Tis & %s"),
+            ({"name": 2021, "heading": {"a": 1}}, ""),
+            ({"name": "x" * 300}, " " + "x" * 100),
+            ({"name": "invoice\u202efdp.exe\u2066"}, " invoice[U+202E]fdp.exe[U+2066]"),
+        ],
+        ids=str,
+    )
+    def test_calls_a_record_what_its_event_calls_it(self, admin_client, told, title):
+        post(body(FieldValues=told))
+        html = admin_client.get(LIST).content.decode()
+        assert [unescape(cell) for cell in cells(html, "its_record")] == [f"contact 4711{title}"]
+
+    @pytest.mark.parametrize(
+        ("wire", "text"),
+        [
+            ({"Changes": ["name", "orgNr"]}, "name, orgNr"),
+            ({"Changes": ["updated", "name", "sale_id"]}, "name +2 technical"),
+            ({"Changes": ["updated", "updatedCount"]}, "technical only (+2)"),
+            ({"Changes": list("abcd")}, "a, b, c, d"),
+            ({"Changes": list("abcdefg")}, "a, b, c, d, … +3 more"),
+            ({"Changes": [*"abcde", "dbi_x"]}, "a, b, c, d, … +1 more +1 technical"),
+            ({"Changes": None}, "-"),
+            ({"Changes": None, "Values": {"sale_id": 4711, "contact_id": 9}}, "held contact 9"),
+            ({"Changes": None, "Values": {"person_id": "[I:6]"}}, "held person 6"),
+            ({"Changes": None, "Values": {"x": 1, "y": 2}}, "held 2 values"),
+            ({"Changes": ["a"], "Values": {"x": 1}}, "a held 1 value"),
+        ],
+        ids=str,
+    )
+    def test_says_in_a_few_words_what_changed(self, admin_client, wire, text):
+        post(body(Event="sale.deleted", Entity="sale", **wire))
+        html = admin_client.get(LIST).content.decode()
+        assert cells(html, "what_changed") == [text]
+
+    def test_links_the_records_that_a_deleted_row_held(self, admin_client):
+        post(body(Event="sale.deleted", Entity="sale", Changes=None, Values={"contact_id": 9}))
+        html = admin_client.get(LIST).content.decode()
+        assert 'record/?context_identifier=Cust24680&amp;entity=contact&amp;primary_key=9">' in html
+
+    def test_folds_the_fields_that_the_site_calls_technical(self, admin_client, settings):
+        own = {"TECHNICAL_FIELDS": {"contact": ["x_sync*"]}}
+        settings.SUPEROFFICE_HOOKS = {**settings.SUPEROFFICE_HOOKS, **own}
+        post(body(Changes=["name", "x_sync_at"]))
+        html = admin_client.get(LIST).content.decode()
+        assert cells(html, "what_changed") == ["name +1 technical"]
+
+    def test_names_who_did_it_and_asks_once_for_each(self, admin_client, settings):
+        asked = []
+
+        def name(context, number):
+            asked.append((context, number))
+            return {12: "Kari Nordmann"}.get(number)
+
+        own = {"ASSOCIATE_NAME": name, "INTEGRATION_USERS": {"Cust24680": [7]}}
+        settings.SUPEROFFICE_HOOKS = {**settings.SUPEROFFICE_HOOKS, **own}
+        for number in (12, 7, 0, 12, 12):
+            post(body(ChangedByAssociateId=number))
+        html = admin_client.get(LIST).content.decode()
+        kari = "Kari Nordmann #12"
+        assert cells(html, "who") == [kari, kari, "the system", "associate 7 integration", kari]
+        assert sorted(asked) == [("Cust24680", 7), ("Cust24680", 12)]
+
+    def test_links_who_did_it_to_what_else_they_did(self, admin_client):
+        post(body(PrimaryKey=1))
+        post(body(PrimaryKey=2, ChangedByAssociateId=13))
+        post(body(PrimaryKey=3, ContextIdentifier="Acme"))
+        post(body(PrimaryKey=4, Event="sale.sold", Entity=...))
+        filters = {"entity": "contact", "changed_field": "name", "q": "1", "o": "0"}
+        html = admin_client.get(LIST, filters).content.decode()
+        [link] = re.findall(r'field-who"><a href="(.*?)">associate 12', html)
+        asked = dict(parse_qsl(unescape(link)[1:]))
+        assert asked == {"changed_by_associate_id": "12", "context_identifier": "Cust24680"}
+        assert listed(admin_client, **asked) == [4, 1]
 
     @pytest.fixture
     def three(self):
         post(body(PrimaryKey=1, EventId=GUID, Timestamp="2026-03-01T10:00:00Z"))
         post(body(PrimaryKey=2, Event="sale.sold", Entity=..., ContextIdentifier="Acme"))
-        post(body(PrimaryKey=3, Event="status", Entity=..., ContextIdentifier=""))
+        post(body(PrimaryKey=3, Event="status", Entity=..., ContextIdentifier="", Changes=None))
 
     @pytest.mark.parametrize(
         ("query", "keys"),
@@ -141,34 +148,75 @@ class TestTheList:
             ({"entity": "Sale"}, []),
             ({"action": "changed"}, [1]),
             ({"action": ""}, [3]),
+            ({"action": ["changed", "sold"]}, [2, 1]),
+            ({"action": ["changed", "changed", ""]}, [3, 1]),
             ({"context_identifier": "Acme"}, [2]),
             ({"context_identifier": ""}, [3]),
+            ({"context_identifier": ["", "Acme"], "entity": ["sale", "contact"]}, [2]),
             ({"entity": "sale", "context_identifier": ""}, []),
-            ({"occurred_at__gte": "2026-03-02 00:00:00+00:00"}, [3, 2]),
-            ({"occurred_at__lt": "2026-03-02 00:00:00+00:00"}, [1]),
+            ({"webhook_name": "Audit trail"}, [3, 2, 1]),
+            ({"webhook_name": "Audit"}, []),
+            ({"changed_by_associate_id": "12"}, [3, 2, 1]),
+            ({"changed_by_associate_id": " 12 "}, [3, 2, 1]),
+            ({"changed_by_associate_id": "13"}, []),
+            ({"changed_by_associate_id": ""}, [3, 2, 1]),
+            ({"changed_field": "orgNr"}, [2, 1]),
+            ({"changed_field": "orgnr"}, [2, 1]),
+            ({"changed_field": "orgn"}, []),
+            ({"changed_field": ""}, [3, 2, 1]),
+            ({"occurred_at_after": "2026-03-02"}, [3, 2]),
+            ({"occurred_at_before": "2026-03-01"}, [1]),
             ({"q": "2"}, [2]),
             ({"q": GUID.upper()}, [1]),
-            ({"q": "sale"}, []),
+            ({"q": "sale"}, [2]),
+            ({"q": "Acme/sale/2"}, [2]),
             ({"q": "2", "entity": "contact"}, []),
+            ({"q": "   "}, [3, 2, 1]),
+            ({"q": "Fjordbygg AS"}, []),
         ],
         ids=str,
     )
     def test_is_narrowed_by_filters_and_search(self, three, admin_client, query, keys):
         assert listed(admin_client, **query) == keys
 
-    def test_offers_the_values_that_occur_the_empty_one_too(self, three, admin_client):
-        filters = {
-            spec.title: [str(choice["display"]) for choice in spec.choices(None or changes)]
-            for changes in [admin_client.get(LIST).context["cl"]]
-            for spec in changes.filter_specs
-        }
-        assert filters["entity"] == ["All", "contact", "sale", "status"]
-        assert filters["action"] == ["All", "(empty)", "changed", "sold"]
-        assert filters["context identifier"] == ["All", "(empty)", "Acme", "Cust24680"]
+    @pytest.mark.parametrize(
+        ("term", "text"),
+        [
+            (GUID, f"Events with the id {GUID}."),
+            ("status", "Events named status."),
+            ("SALE.SOLD", "Events named sale.sold."),
+            ("contact", "Events of the entity contact."),
+            ("SOLD", "Events with the action sold."),
+            ("acme", "Events of the tenant Acme."),
+            ("audit trail", "Events that the webhook Audit trail sent."),
+            ("orgnr", "Events that changed the field orgNr."),
+            ("99", "Events of every record with the number 99."),
+            ("sale:99", "Events of sale 99."),
+        ],
+    )
+    def test_says_how_a_search_was_read(self, three, admin_client, term, text):
+        assert texts(admin_client.get(LIST, {"q": term})) == [text]
 
-    def test_links_the_empty_context_identifier_to_its_events(self, three, admin_client):
-        html = admin_client.get(LIST).content.decode()
-        assert re.search(r'href="\?context_identifier="[^>]*>\s*\(empty\)', html)
+    @pytest.mark.parametrize("term", ["2", "sale:2", "Acme/sale/2"])
+    def test_leads_from_a_search_to_the_one_record_that_it_means(self, three, admin_client, term):
+        [said] = texts(admin_client.get(LIST, {"q": term}))
+        record = "/record/?context_identifier=Acme&amp;entity=sale&amp;primary_key=2"
+        link = f'<a href="/admin/superoffice_hooks/event{record}">sale 2</a>'
+        assert said == f"Events of {link} of the tenant Acme."
+
+    def test_says_what_can_be_searched_for_where_a_text_is_not_understood(
+        self, three, admin_client
+    ):
+        answer = admin_client.get(LIST, {"q": "<b>Fjordbygg AS"})
+        [said] = texts(answer)
+        assert said.startswith("Nothing is found by this text: the trail cannot be searched by")
+        assert answer.context["cl"].result_count == 0
+        assert texts(admin_client.get(LIST)) == []
+
+    def test_lists_nothing_for_a_null_character(self, three, admin_client):
+        answer = admin_client.get(LIST, {"q": "\0"})
+        assert texts(answer) == ["Null characters are not allowed."]
+        assert answer.context["cl"].result_count == 0
 
     @pytest.mark.parametrize(
         "query",
@@ -178,15 +226,22 @@ class TestTheList:
             "changed_fields__name=x",
             "deliveries__body__contains=x",
             "occurred_at__year=2026",
+            "occurred_at__gte=2026-03-01",
+            "occurred_at=2026-03-01",
             "primary_key=1",
+            "name=contact.changed",
             "entity__in=a,b",
-            "entity=%00",
-            "context_identifier=a%00",
-            "occurred_at__gte=%00",
-            "occurred_at__gte=yesterday",
-            "occurred_at__gte=9999-12-31T23:59:59-10:00",
-            "occurred_at__lt=0001-01-01T00:00:00%2B10:00",
-            "q=%00",
+            "entity__exact=contact",
+            "received_at_after=2026-03-01",
+            "id__in=1",
+        ],
+    )
+    def test_refuses_what_is_not_a_parameter_of_its_filters(self, three, admin_client, query):
+        assert admin_client.get(f"{LIST}?{query}").status_code == 400
+
+    @pytest.mark.parametrize(
+        "query",
+        [
             "q=" + "9" * 5000,
             "p=99999999999999999999",
             "p=x",
@@ -194,16 +249,13 @@ class TestTheList:
             "all=",
             "_facets=True",
             "_to_field=entity",
+            "&".join(f"action=a{number}" for number in range(900)),
         ],
         ids=lambda query: query[:40],
     )
     def test_answers_whatever_stands_in_its_url(self, three, admin_client, query):
         answer = admin_client.get(f"{LIST}?{query}", follow=True)
         assert answer.status_code in (200, 400)
-
-    @pytest.mark.parametrize("lookup", ["event_id__regex", "field_values__a", "deliveries__body"])
-    def test_refuses_a_lookup_that_is_not_one_of_its_filters(self, three, admin_client, lookup):
-        assert admin_client.get(LIST, {lookup: "1"}).status_code == 400
 
     @pytest.mark.parametrize("order", ["1", "-1", "2", "-4.3"])
     def test_is_never_ordered_by_what_has_no_index(self, three, admin_client, order):
@@ -227,39 +279,73 @@ class TestTheList:
         assert answer.context["cl"].result_count == 4
         assert "Narrow the list with a filter" not in answer.content.decode()
 
-    def test_costs_the_same_queries_for_5_and_for_60_events(self, admin_client):
-        counts = []
-        for more in (5, 55):
-            for _ in range(more):
-                post(body(Values={"contact_id": 1}))
-            with CaptureQueriesContext(connection) as queries:
-                admin_client.get(LIST, {"all": ""})
-            made = [query["sql"] for query in queries]
-            counts.append(len([sql for sql in made if "SAVEPOINT" not in sql]))
-        # Session, user, three facets, a bounded count, events, changed fields, deleted values.
-        assert counts == [9, 9]
-        read = " ".join(made).replace("`", '"')
-        for unlisted in ("DISTINCT", '"field_values"', '"properties"'):
-            assert unlisted not in read
+
+QUERIES = {
+    "nothing": ({}, 12),
+    "entity": ({"entity": "contact"}, 12),
+    "actions": ({"action": ["changed", "deleted"]}, 12),
+    "tenant": ({"context_identifier": "Cust24680"}, 12),
+    "webhook": ({"webhook_name": "Audit trail"}, 12),
+    "associate": ({"changed_by_associate_id": "12"}, 12),
+    "changed field": ({"changed_field": "name"}, 12),
+    "period": ({"occurred_at_after": "2026-03-01", "occurred_at_before": "2026-03-31"}, 12),
+    "oldest first": ({"o": "0"}, 12),
+    "second page": ({"p": "2"}, 12),
+    "number": ({"q": "4711"}, 14),
+    "record": ({"q": "contact:4711"}, 15),
+    "word": ({"q": "contact"}, 15),
+    "field": ({"q": "orgNr"}, 19),
+    "nothing known": ({"q": "Fjordbygg AS"}, 19),
+}
+
+
+def repeat_every_event(later):
+    """Store every event again, for another record."""
+    quote = connection.ops.quote_name
+    columns = [field.column for field in Event._meta.concrete_fields if field.column != "id"]
+    into = ", ".join(map(quote, columns))
+    values = into.replace(quote("primary_key"), f"{quote('primary_key')} + {later}")
+    table = quote(Event._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {table} ({into}) SELECT {values} FROM {table}")
+
+
+def queries_of(client, query):
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(LIST, query).status_code == 200
+    return [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
+
+
+def test_the_list_costs_the_same_queries_for_60_events_and_for_100_000(admin_client):
+    # Session, user, four facets, field names, a bounded count, events, their changed fields and
+    # deleted values, what their records are called; a search adds its probes.
+    for number in range(60):
+        post(body(PrimaryKey=number % 7 or 4711, Values={"contact_id": 1}))
+    few = {name: len(queries_of(admin_client, query)) for name, (query, _) in QUERIES.items()}
+    for doubling in range(11):
+        repeat_every_event(10_000 * 2**doubling)
+    assert Event.objects.count() > 100_000
+    newest = Event.objects.order_by("-id").values_list("id", flat=True)[:200]
+    ChangedField.objects.bulk_create(
+        [ChangedField(event_id=pk, position=0, name="name") for pk in newest]
+    )
+    many = {}
+    for name, (query, _) in QUERIES.items():
+        made = queries_of(admin_client, query)
+        many[name] = len(made)
+        # MariaDB's way to jump from value to value for a filter's choices is called DISTINCT.
+        read = " ".join(sql for sql in made if " >= ''" not in sql).replace("`", '"')
+        for costly in ("DISTINCT", "LIKE", '"properties"'):
+            assert costly not in read
+        if name == "nothing known":  # nothing is listed
+            assert "field_values" not in read
+            continue
+        [titles] = [sql for sql in made if "field_values" in sql]
+        # Of the values only three are taken out, of the events of this page.
+        titles = titles.replace("`", '"').replace("\\", "")
+        taken = re.findall(r""""field_values"(?: ->>? '|, '[$]\.")(\w+)""", titles)
+        assert set(taken) == {"name", "heading", "header"}
+        assert len(taken) == titles.count('"field_values"')
+        assert '"id" IN (' in titles
         assert all("LIMIT 10000" in sql for sql in made if "COUNT(" in sql)
-
-
-def test_the_page_shows_no_more_than_a_person_can_read(admin_client):
-    wire = body(FieldValues={"note": "n" * 10_000})
-    for _ in range(102):
-        post(wire)
-    event = Event.objects.get()
-    html = admin_client.get(f"/admin/superoffice_hooks/event/{event.pk}/change/").content.decode()
-    assert "n" * 3_999 + "…" in html
-    assert len(re.findall(r"/delivery/\d+/change/", html)) == 100
-
-
-def test_who_may_not_view_deliveries_is_shown_none(client, django_user_model):
-    post(body())
-    user = django_user_model.objects.create_user("auditor", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_event"))
-    client.force_login(user)
-    event = Event.objects.get()
-    html = client.get(f"/admin/superoffice_hooks/event/{event.pk}/change/").content.decode()
-    assert "/admin/superoffice_hooks/delivery/" not in html
-    assert "Fjordbygg AS" in html
+    assert few == many == {name: count for name, (_, count) in QUERIES.items()}

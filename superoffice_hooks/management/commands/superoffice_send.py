@@ -146,7 +146,7 @@ class Command(BaseCommand):
             type=float,
             default=10.0,
             metavar="SECONDS",
-            help=_("Wait so long for an answer; default: 10."),
+            help=_("Seconds to wait for an answer; default: 10."),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,0 +1,78 @@
+"""What came of processing deliveries again, in words for the user who asked for it."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from django.contrib import messages
+from django.utils.translation import gettext, ngettext
+
+from superoffice_hooks.admin.reasons import explain
+from superoffice_hooks.models import Delivery, Outcome
+
+MAX_REASONS = 5  # different ones in one message
+
+
+class Processed:
+    """Counts deliveries by what became of them."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.still_quarantined: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+
+    def add(self, delivery: Delivery) -> None:
+        """Count a delivery that was processed."""
+        if delivery.outcome == Outcome.QUARANTINED:
+            self.still_quarantined[delivery.reason] += 1
+        else:
+            self.outcomes[delivery.outcome] += 1
+
+    def fail(self, reason: str) -> None:
+        """Count a delivery that could not be processed."""
+        self.failed[reason] += 1
+
+    def told(self) -> Iterator[tuple[int, str]]:
+        """Yield messages with their levels; one where there is nothing to tell, too."""
+        if not (self.outcomes or self.still_quarantined or self.failed):
+            yield messages.WARNING, gettext("Nothing was processed: none of it is quarantined.")
+        for outcome, count in sorted(self.outcomes.items()):
+            yield messages.SUCCESS, _outcome(outcome, count) % {"count": count}
+        shown = self.still_quarantined.most_common(MAX_REASONS)
+        for reason, count in shown:
+            text = ngettext(
+                "%(count)d delivery is still quarantined: %(reason)s",
+                "%(count)d deliveries are still quarantined: %(reason)s",
+                count,
+            )
+            explained = explain(Outcome.QUARANTINED, reason)
+            meaning = explained.meaning if explained else reason
+            yield messages.WARNING, text % {"count": count, "reason": meaning}
+        others = self.still_quarantined.total() - sum(count for _, count in shown)
+        if others:
+            text = ngettext(
+                "%(count)d other delivery is still quarantined.",
+                "%(count)d other deliveries are still quarantined.",
+                others,
+            )
+            yield messages.WARNING, text % {"count": others}
+        for reason, count in self.failed.most_common(MAX_REASONS):
+            text = ngettext(
+                "%(count)d delivery was left as it is: %(reason)s",
+                "%(count)d deliveries were left as they are: %(reason)s",
+                count,
+            )
+            yield messages.ERROR, text % {"count": count, "reason": reason}
+
+
+def _outcome(outcome: str, count: int) -> str:
+    if outcome == Outcome.RECORDED:
+        return ngettext(
+            "%(count)d delivery was recorded.", "%(count)d deliveries were recorded.", count
+        )
+    if outcome == Outcome.DUPLICATE:
+        return ngettext(
+            "%(count)d delivery repeats an event that is in the trail already.",
+            "%(count)d deliveries repeat events that are in the trail already.",
+            count,
+        )
+    return ngettext("%(count)d delivery was a test.", "%(count)d deliveries were tests.", count)
