@@ -22,7 +22,10 @@ DEMO_WEBHOOK_SECRET = (
     os.environ.get("SUPEROFFICE_WEBHOOK_SECRET")
     or "demo-only-webhook-secret-never-use-it-elsewhere"
 )
-SUPEROFFICE_HOOKS = {"SECRETS": [DEMO_WEBHOOK_SECRET]}
+SUPEROFFICE_HOOKS = {
+    "SECRETS": [DEMO_WEBHOOK_SECRET],
+    "ASSOCIATE_NAME": "project.associates.associate_name",
+}
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -104,6 +107,8 @@ LANGUAGES = [
     ("de", "Deutsch"),
     ("nl", "Nederlands"),
 ]
+# makemessages writes the texts of templates/, which lie in no app, here too.
+LOCALE_PATHS = [BASE_DIR / "project" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -15,11 +15,13 @@ import urllib.parse
 import urllib.request
 import venv
 import zipfile
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from tests.builders import body, encode
+from tests.translations.catalogues import LANGUAGES
 
 pytestmark = pytest.mark.packaging
 
@@ -55,10 +57,19 @@ def test_the_wheel_carries_what_the_app_needs_and_nothing_else(wheel):
         "py.typed",
         "migrations/0001_initial.py",
         "static/superoffice_hooks/admin.css",
+        "templates/admin/superoffice_hooks/app_index.html",
         "templates/superoffice_hooks/admin/body.html",
+        "templatetags/superoffice_hooks.py",
         "management/commands/superoffice_send.py",
+        *(f"locale/{language}/LC_MESSAGES/django.mo" for language in LANGUAGES),
     ):
         assert f"superoffice_hooks/{part}" in names
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "superoffice_hooks").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert sources - set(names) == set()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +89,7 @@ def site(wheel, tmp_path_factory):
     return python, folder
 
 
-def run(folder, *command):
+def run(folder, *command, settings=""):
     done = subprocess.run(
         command,
         cwd=folder,
@@ -86,7 +97,7 @@ def run(folder, *command):
         | {
             "SUPEROFFICE_WEBHOOK_SECRET": SECRET,
             "DJANGO_SUPERUSER_PASSWORD": "admin",
-            "DJANGO_SETTINGS_MODULE": "mysite.settings" if "manage.py" in command else "",
+            "DJANGO_SETTINGS_MODULE": "mysite.settings" if "manage.py" in command else settings,
         },
         capture_output=True,
         text=True,
@@ -105,6 +116,18 @@ def test_the_readmes_imports_work(site):
     python, folder = site
     code = "import superoffice_hooks; print(superoffice_hooks.__file__)"
     assert str(folder / "venv") in run(folder, python, "-c", code)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_installed_app_speaks_the_language(site, language):
+    python, folder = site
+    code = (
+        "import django; django.setup(); from django.utils import translation; "
+        f"translation.activate({language!r}); from superoffice_hooks.models import Event; "
+        "print(Event._meta.app_config.verbose_name)"
+    )
+    [name] = run(folder, python, "-c", code, settings="mysite.settings").splitlines()
+    assert name not in ("", "SuperOffice audit trail")
 
 
 def test_a_signed_delivery_is_seen_in_admin_and_api(site):
@@ -138,7 +161,18 @@ def test_a_signed_delivery_is_seen_in_admin_and_api(site):
 
         browse = logged_in(base)
         page = browse(f"{base}/admin/superoffice_hooks/event/?q=4711").read().decode()
-        assert "contact.changed" in page
+        assert ">contact 4711</a>" in page
+        links = {unescape(href) for href in re.findall('href="(.*?)"', page)}
+        [record] = [href for href in links if "/record/?" in href]
+        page = browse(base + record).read().decode()
+        assert 'class="so-entry"' in page
+        assert "Fjordbygg AS" in page
+        page = browse(f"{base}/admin/superoffice_hooks/").read().decode()
+        assert 'class="so-overview"' in page
+        sheets = re.findall('href="(/static/superoffice_hooks/.*?[.]css)"', page)
+        assert len(sheets) >= 2
+        for sheet in sheets:
+            assert b".so-" in browse(base + sheet).read()
         page = browse(f"{base}/superoffice/api/events/?primary_key=4711").read()
         [event] = json.loads(page)["results"]
         assert event["field_values"] == {"name": "Fjordbygg AS"}
