@@ -30,10 +30,11 @@ from superoffice_hooks.trail.dossier import Dossier, dossier
 from superoffice_hooks.trail.history import CREATED, Entry, FieldChange, Gap, Provenance
 from superoffice_hooks.trail.outages import Outage
 from superoffice_hooks.trail.people import People
+from superoffice_hooks.trail.place import Place
 from superoffice_hooks.trail.record import Record
 from superoffice_hooks.trail.related import related
 from superoffice_hooks.trail.scope import contexts_for
-from superoffice_hooks.trail.timeline import REACH, Moment, Timeline, timeline
+from superoffice_hooks.trail.timeline import REACH, Timeline, timeline
 
 MAX_CHANGES = 100  # fields of one event in a timeline; its own page has all
 LABELLING = 10  # newest events, in which the record's name is looked for
@@ -269,7 +270,7 @@ class RecordPages(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for my
             newest=before and chosen,
         )
 
-    def _asked(self, request: HttpRequest) -> tuple[Record, Moment | None]:
+    def _asked(self, request: HttpRequest) -> tuple[Record, Place | None]:
         """Return the record and the place that the URL names, or answer 404."""
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -280,7 +281,7 @@ class RecordPages(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for my
         if (contexts is not None and context not in contexts) or "\0" in context + entity:
             raise Http404
         try:
-            before = Moment.read(request.GET["before"]) if "before" in request.GET else None
+            before = Place.read(request.GET["before"]) if "before" in request.GET else None
             # Python reads more digits for a number than SuperOffice writes.
             number = int(key) if re.fullmatch(r"-?[0-9]{1,19}", key) else None
         except (ValueError, OverflowError):
@@ -354,7 +355,7 @@ def _listed(record: Record) -> str:
     return reverse("admin:superoffice_hooks_event_changelist", query=query)
 
 
-def _before(place: Moment) -> str:
+def _before(place: Place) -> str:
     return _query(before=str(place))
 
 

@@ -110,6 +110,7 @@ class Migration(migrations.Migration):
                 "ordering": ["-occurred_at", "-id"],
                 "indexes": [
                     models.Index(fields=["occurred_at", "id"], name="so_event_time"),
+                    models.Index(fields=["received_at", "id"], name="so_event_received"),
                     models.Index(
                         fields=["context_identifier", "occurred_at", "id"], name="so_event_ctx"
                     ),

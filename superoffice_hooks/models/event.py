@@ -98,6 +98,7 @@ class Event(models.Model):
         # Each index answers one question of the admin and the API; a list is read newest first.
         indexes: ClassVar = [
             models.Index(fields=["occurred_at", "id"], name="so_event_time"),
+            models.Index(fields=["received_at", "id"], name="so_event_received"),
             models.Index(fields=["context_identifier", "occurred_at", "id"], name="so_event_ctx"),
             models.Index(fields=["entity", "occurred_at", "id"], name="so_event_entity"),
             models.Index(fields=["action", "occurred_at", "id"], name="so_event_action"),

@@ -8,8 +8,9 @@ from typing import Any
 from superoffice_hooks.models import Event
 from superoffice_hooks.models.event import EventQuerySet
 from superoffice_hooks.trail.history import CREATED, DELETED, SOFTDELETED, Entry, replay
+from superoffice_hooks.trail.place import Place
 from superoffice_hooks.trail.record import Record
-from superoffice_hooks.trail.timeline import REACH, Moment, later_than
+from superoffice_hooks.trail.timeline import REACH
 
 MAX_STEPS = 200  # events that are read after the first deletion, and after the last
 
@@ -68,7 +69,7 @@ def dossier(
     last = steps[-1]
     told = events
     if not last.is_undelete:
-        told = events.filter(Moment(last.event.occurred_at, last.event.pk + 1).older())
+        told = events.filter(Place(last.event.occurred_at, last.event.pk + 1).beyond())
     return Dossier(
         tuple(steps),
         next((step.event for step in reversed(steps) if step.event.action == DELETED), None),
@@ -89,7 +90,9 @@ def _since(
     found = {event.pk: event for event in milestones if _when(event) >= _when(first)}
     is_cut = False
     for deletion in dict.fromkeys([first, last]):
-        after = events.filter(later_than(deletion)).order_by("occurred_at", "id")
+        after = events.filter(Place.of(deletion).beyond("occurred_at")).order_by(
+            "occurred_at", "id"
+        )
         read = list(after[: MAX_STEPS + 1])
         is_cut = is_cut or len(read) > MAX_STEPS
         found |= {event.pk: event for event in read[:MAX_STEPS]}

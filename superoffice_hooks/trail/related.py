@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from superoffice_hooks.models import Event, RelatedRecord
+from superoffice_hooks.trail.place import Place
 from superoffice_hooks.trail.record import Record
 from superoffice_hooks.trail.scope import contexts_for
-from superoffice_hooks.trail.timeline import Moment
 from superoffice_hooks.wire.catalog import linked_ends, links
 
 PAGE = 50  # events
@@ -35,11 +35,11 @@ class Related:
 
     mentions: tuple[Mention, ...]
     entities: tuple[str, ...]
-    older: Moment | None
+    older: Place | None
 
 
 def related(
-    record: Record, user: Any, entity: str | None = None, before: Moment | None = None
+    record: Record, user: Any, entity: str | None = None, before: Place | None = None
 ) -> Related:
     """Return the events of other records that name this record in a value.
 
@@ -57,14 +57,14 @@ def related(
     if entity is not None:
         naming = naming.filter(event__entity=entity)
     if before is not None:
-        naming = naming.filter(before.older("event_id"))
+        naming = naming.filter(before.beyond(key="event_id"))
     rows = list(
         naming.select_related("event")
         .defer("event__properties")
         .prefetch_related("event__changed_fields", "event__deleted_values")[: PAGE + 1]
     )
     mentions = tuple(_mention(row.event, record) for row in rows[:PAGE])
-    older = Moment.of(rows[PAGE - 1].event) if len(rows) > PAGE else None
+    older = Place.of(rows[PAGE - 1].event) if len(rows) > PAGE else None
     return Related(mentions, tuple(entities), older)
 
 

@@ -1,12 +1,9 @@
 """The story of one record, newest first, a page at a time."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-from django.db.models import Q
 
 from superoffice_hooks.models import Event
 from superoffice_hooks.models.event import EventQuerySet
@@ -20,53 +17,13 @@ from superoffice_hooks.trail.history import (
     replay,
 )
 from superoffice_hooks.trail.outages import Outage, outages
+from superoffice_hooks.trail.place import Place
 from superoffice_hooks.trail.record import Record
 
 PAGE = 50  # events
 REACH = 200  # events before those of the page, in which a value before is looked for
 MILESTONES = (CREATED, SOFTDELETED, DELETED)
 MAX_MILESTONES = 100
-
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?\+00:00)_(\d{1,18})", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A place in a list that is read newest first: the last event that was shown.
-
-    As text it is ``2026-11-21T09:12:02.123456+00:00_4711``.
-    """
-
-    occurred_at: datetime
-    event_id: int
-
-    @classmethod
-    def of(cls, event: Event) -> "Moment":
-        """Return the place of this event."""
-        return cls(event.occurred_at, event.pk)
-
-    @classmethod
-    def read(cls, text: str) -> "Moment":
-        """Return the place that this text names; raise ``ValueError`` where it names none."""
-        found = _MOMENT.fullmatch(text)
-        if found is None:
-            raise ValueError(text)
-        occurred_at = datetime.fromisoformat(found[1])
-        if not 1000 < occurred_at.year < 9999:  # outside, MariaDB has no dates
-            raise ValueError(text)
-        return cls(occurred_at, int(found[2]))
-
-    def __str__(self) -> str:
-        return f"{self.occurred_at.astimezone(UTC).isoformat()}_{self.event_id}"
-
-    def older(self, key: str = "pk") -> Q:
-        """Return the condition for what comes after this place; ``key`` is the event's id.
-
-        The first half is what an index can begin at.
-        """
-        return Q(occurred_at__lte=self.occurred_at) & (
-            Q(occurred_at__lt=self.occurred_at) | Q(**{f"{key}__lt": self.event_id})
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +42,7 @@ class Timeline:
     entries: tuple[Entry, ...]
     outages: tuple[Outage, ...]
     milestones: tuple[Event, ...]
-    older: Moment | None
+    older: Place | None
     trail_began: datetime
     snapshot: Event | None
 
@@ -110,7 +67,7 @@ def timeline(
     record: Record,
     user: Any,
     technical: Callable[[str, str], bool],
-    before: Moment | None = None,
+    before: Place | None = None,
 ) -> Timeline | None:
     """Return a page of what the user may see of this record; ``None`` where there is nothing.
 
@@ -125,7 +82,7 @@ def timeline(
     milestones = _milestones(events)
     began = _trail_began(record)
     entries = _entries(events, window, PAGE + REACH, milestones, technical, began)[:PAGE]
-    older = Moment.of(window[PAGE - 1]) if len(window) > PAGE else None
+    older = Place.of(window[PAGE - 1]) if len(window) > PAGE else None
     return Timeline(
         record,
         tuple(entries),
@@ -141,13 +98,13 @@ def entry_of(event: Event, user: Any, technical: Callable[[str, str], bool]) -> 
     """Return the entry of one event in the timeline of its record."""
     record = Record.of(event)
     events = record.events(user).with_rows().defer("properties")
-    window = list(_until(events, Moment(event.occurred_at, event.pk + 1))[: REACH + 2])
+    window = list(_until(events, Place(event.occurred_at, event.pk + 1))[: REACH + 2])
     began = _trail_began(record)
     return _entries(events, window, REACH + 1, _milestones(events), technical, began)[0]
 
 
-def _until(events: EventQuerySet, before: Moment | None) -> EventQuerySet:
-    return events if before is None else events.filter(before.older())
+def _until(events: EventQuerySet, before: Place | None) -> EventQuerySet:
+    return events if before is None else events.filter(before.beyond())
 
 
 def _milestones(events: EventQuerySet) -> list[Event]:
@@ -184,20 +141,15 @@ def _entries(
         elif _when(event) > newest and event.action == CREATED and past.later_created is None:
             past = replace(past, later_created=event)
     if past.softdeleted is not None and past.deleted is None:
-        later = events.filter(Moment.of(window[-1]).older(), later_than(past.softdeleted))
+        later = events.filter(
+            Place.of(window[-1]).beyond(), Place.of(past.softdeleted).beyond("occurred_at")
+        )
         between = list(later.order_by("occurred_at", "id")[: REACH + 1])
         back = replay([past.softdeleted, *between], technical)
         # Of what is too far away nothing is said.
         if len(between) > REACH or any(entry.is_undelete for entry in back):
             past = replace(past, softdeleted=None)
     return list(reversed(replay(reversed(window), technical, past)))
-
-
-def later_than(event: Event) -> Q:
-    """Return the condition for what comes after this event."""
-    return Q(occurred_at__gte=event.occurred_at) & (
-        Q(occurred_at__gt=event.occurred_at) | Q(pk__gt=event.pk)
-    )
 
 
 def _past(past: Past, event: Event) -> Past:
@@ -209,14 +161,14 @@ def _past(past: Past, event: Event) -> Past:
 
 
 def _meanwhile(
-    off: list[Outage], entries: list[Entry], before: Moment | None, older: Moment | None
+    off: list[Outage], entries: list[Entry], before: Place | None, older: Place | None
 ) -> Iterator[Outage]:
     """Yield the outages of this page's stretch of time; none is on two pages."""
     oldest = entries[-1].event.occurred_at
     for outage in off:
         begin = outage.stopped.occurred_at
         end = None if outage.started is None else outage.started.occurred_at
-        if before is not None and begin >= before.occurred_at:
+        if before is not None and begin >= before.at:
             continue  # on a newer page
         if begin >= oldest or (older is None and (end is None or end > oldest)):
             yield outage

@@ -624,11 +624,11 @@ class TestWhatStandsInTheUrl:
                 for before in (
                     *("", "x", "\0", "9" * 5000, "2026-03-02", "2026-03-02T09:00:00_1"),
                     "2026-03-02T09:00:00+00:00:00.5_1",
-                    "2026-03-02T09:00:00+00:00_\0",
-                    "2026-03-02T09:00:00+00:00_" + "9" * 19,
-                    "2026-03-02T09:00:00+00:00_\u0661",
-                    "0001-01-01T00:00:00+00:00_1",
-                    "9999-12-31T23:59:59+00:00_1",
+                    "2026-03-02T09:00:00Z_\0",
+                    "2026-03-02T09:00:00Z_" + "9" * 19,
+                    "2026-03-02T09:00:00Z_\u0661",
+                    "0001-01-01T00:00:00Z_1",
+                    "9999-12-31T23:59:59Z_1",
                     "1e999_1",
                 )
             ),
@@ -649,7 +649,7 @@ class TestWhatStandsInTheUrl:
     def test_every_place_in_the_calendar_is_one(self, admin_client, place):
         deliver()
         deliver(entity="person", told={"contact_id": 4711})
-        before = f"{place}+00:00_{10**18 - 1}"
+        before = f"{place}Z_{10**18 - 1}"
         found = len(items(page(admin_client, "related", before=before)))
         answer = admin_client.get(url(), RECORD | {"before": before}, follow=True)
         events = len(re.findall('id="event-', answer.content.decode()))
@@ -899,7 +899,7 @@ def test_values_of_megabytes_cost_no_page(admin_client, values):
 
 def test_a_place_before_everything_leads_to_the_newest_page(admin_client):
     deliver()
-    query = RECORD | {"before": "1999-01-01T00:00:00+00:00_1"}
+    query = RECORD | {"before": "1999-01-01T00:00:00Z_1"}
     answer = admin_client.get(url(), query)
     assert answer.status_code == 302
     assert "before" not in answer["Location"]

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from superoffice_hooks.models import Event, RelatedRecord
 from superoffice_hooks.trail.record import Record
 from superoffice_hooks.trail.related import PAGE, related
-from superoffice_hooks.trail.timeline import Moment
+from superoffice_hooks.trail.timeline import Place
 from tests.builders import body, post
 from tests.trail.histories import MONDAY, store, told, wire_time
 
@@ -166,7 +166,7 @@ def test_are_paged_each_once(hours):
         if page.older is None:
             break
         assert len(page.mentions) == PAGE
-        before = Moment.read(str(page.older))
+        before = Place.read(str(page.older))
     expected = Event.objects.order_by("-occurred_at", "-id").values_list("pk", flat=True)
     assert found == list(expected)
 
@@ -176,7 +176,7 @@ def test_cost_the_same_queries_for_any_number():
     for hours in ([1, 2, 3], range(300)):
         stored(hours)
         with CaptureQueriesContext(connection) as queries:
-            related(COMPANY, User(), "person", Moment(MONDAY, 0))
+            related(COMPANY, User(), "person", Place(MONDAY, 0))
             around()
         counts.append(len(queries))
     # Twice: entities, mentions, and for those that there are, changed fields and deleted values.
