@@ -1,6 +1,6 @@
 """A place in a list: its text, and what comes after it."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 

@@ -1,7 +1,6 @@
 """The story of one record: page by page the same as in one piece."""
 
 import random
-from datetime import datetime, timedelta, timezone
 
 import pytest
 from django.contrib.auth.models import User
