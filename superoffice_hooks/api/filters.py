@@ -1,28 +1,81 @@
 """The filters of the API. What they do not know is an error: no question may be overheard."""
 
+from collections.abc import Callable, Iterable
 from datetime import UTC
-from typing import Any
+from typing import Any, ClassVar
 
 import django_filters
 from django import forms
 from django.db.models import QuerySet
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet
+from django_filters.utils import translate_validation
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from superoffice_hooks.models import Event
+from superoffice_hooks.models import Delivery, Event, Outcome
+from superoffice_hooks.models.event import EventQuerySet
+from superoffice_hooks.trail.holding import holding, is_indexed, telling
+
+MAX_LISTED = 50  # values of a list, or of a parameter that is given again
+SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 # On-site installations have the empty context identifier; a test event has no action.
-EMPTIABLE = ("context_identifier", "action")
-REPEATABLE = ("changed_field",)
+EMPTIABLE = ("context_identifier", "action", "webhook_name")
+REPEATABLE = ("changed_field", "deleted_value", "field_value")
 
 
-class TextFilter(django_filters.CharFilter):
-    """Compares text exactly; white space counts."""
+class TextField(forms.CharField):
+    """Takes text as it is; white space counts, and the empty text is one."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, strip=False, **kwargs)
+    def to_python(self, value: Any) -> Any:
+        """Return the text, or ``None`` where the parameter is not given."""
+        return value
+
+
+class TextFilter(django_filters.Filter):
+    """Compares text exactly."""
+
+    field_class = TextField
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        """Keep the rows with this text; the empty one too, which django-filter takes for none."""
+        return qs if value is None else qs.filter(**{self.field_name: value})
+
+
+class ListField(TextField):
+    """Takes texts with commas between them."""
+
+    def __init__(self, *args: Any, can_be_empty: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.can_be_empty = can_be_empty
+
+    def to_python(self, value: Any) -> Any:
+        """Return the texts, or ``None`` where the parameter is not given."""
+        if value is None:
+            return None
+        texts = value.split(",")
+        if len(texts) > MAX_LISTED:
+            raise forms.ValidationError(_too_many())
+        if "" in texts and not self.can_be_empty:
+            raise forms.ValidationError(_("A value is missing between two commas."))
+        return texts
+
+
+class ListFilter(django_filters.Filter):
+    """Keeps rows that have one of several texts, exactly."""
+
+    field_class = ListField
+
+    def __init__(self, field_name: str, **kwargs: Any) -> None:
+        super().__init__(field_name, can_be_empty=field_name in EMPTIABLE, **kwargs)
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        """Keep the rows with one of these texts."""
+        return qs if value is None else qs.filter(**{f"{self.field_name}__in": value})
 
 
 class IntegerFilter(django_filters.Filter):
@@ -31,11 +84,21 @@ class IntegerFilter(django_filters.Filter):
     field_class = forms.IntegerField
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, min_value=-(2**63), max_value=2**63 - 1, **kwargs)
+        super().__init__(
+            *args,
+            min_value=SMALLEST,
+            max_value=LARGEST,
+            error_messages={"invalid": gettext_lazy("Enter an integer of 64 bits.")},
+            **kwargs,
+        )
 
 
 class MomentField(IsoDateTimeField):
     """An ISO 8601 moment; without offset it is in the current time zone."""
+
+    default_error_messages: ClassVar = {
+        "invalid": gettext_lazy("Enter a moment in ISO 8601, such as 2026-03-02T09:15:27Z.")
+    }
 
     def to_python(self, value: Any) -> Any:
         """Return the moment in UTC, in which the calendar ends earlier for some of them."""
@@ -52,41 +115,194 @@ class MomentFilter(django_filters.Filter):
     field_class = MomentField
 
 
+class RepeatedField(forms.Field):
+    """Takes a parameter as often as it is given, each time of the same form."""
+
+    widget = forms.MultipleHiddenInput
+
+    def __init__(self, *args: Any, read: Callable[[str], Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.read = read
+
+    def to_python(self, value: Any) -> Any:
+        """Return what each was read as."""
+        values = list(dict.fromkeys(value or ()))
+        if len(values) > MAX_LISTED:
+            raise forms.ValidationError(_too_many())
+        return [self.read(text) for text in values]
+
+
+class RepeatedFilter(django_filters.Filter):
+    """Keeps the rows to which every value of a parameter applies."""
+
+    field_class = RepeatedField
+
+    def __init__(
+        self,
+        select: Callable[..., EventQuerySet],
+        read: Callable[[str], tuple[str, ...]],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(read=read, **kwargs)
+        self.select = select
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        """Keep the rows that the selection keeps for each of the values."""
+        for arguments in value or ():
+            qs = self.select(qs, *arguments)
+        return qs
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not name or not colon:
+        raise forms.ValidationError(_("Enter a name and a value, such as contact_id:21."))
+    return name, value
+
+
+def _one_of(choices: Iterable[str]) -> Any:
+    """Return the message that says which values a parameter takes."""
+    return format_lazy(gettext_lazy("Enter one of: {choices}."), choices=", ".join(choices))
+
+
+class ChoiceFilter(django_filters.ChoiceFilter):
+    """Compares one of a few texts, and says which they are."""
+
+    def __init__(self, choices: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(
+            choices=[(choice, choice) for choice in choices],
+            error_messages={"invalid_choice": _one_of(choices)},
+            **kwargs,
+        )
+
+
+class OrderingFilter(ChoiceFilter):
+    """Orders by a column that has an index, and among its equals by the id."""
+
+    def __init__(self, *columns: str, **kwargs: Any) -> None:
+        orders = [order for column in columns for order in (f"-{column}", column)]
+        super().__init__(orders, **kwargs)
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        """Return the rows in this order.
+
+        Where none is asked for, a span of ``received_at`` is read in the order of its index.
+        """
+        if value:
+            return qs.order_by(value, "-id" if value.startswith("-") else "id")
+        asked = self.parent.form.cleaned_data
+        if any(asked.get(f"received_at_{side}") for side in ("after", "before")):
+            return qs.order_by("-received_at", "-id")
+        return qs
+
+
+class SpanForm(forms.Form):
+    """Refuses a span of time that ends before it begins, and values that no index finds."""
+
+    def clean(self) -> dict[str, Any]:
+        """Return the values; name the parameter of those that do not go together."""
+        given: dict[str, Any] = super().clean() or {}
+        for field in ("occurred_at", "received_at"):
+            begin, end = given.get(f"{field}_after"), given.get(f"{field}_before")
+            if begin and end and begin > end:
+                message = _("Enter a moment that is not later than {other}.")
+                self.add_error(f"{field}_after", message.format(other=f"{field}_before"))
+        is_narrow = given.get("primary_key") is not None or given.get("event_id") is not None
+        for name in ("deleted_value", "field_value"):
+            for field, text in given.get(name) or ():
+                if not is_narrow and not is_indexed(field, text):
+                    message = _(
+                        "Enter the id of a record, such as contact_id:21, or give primary_key or "
+                        "event_id too: only then can {field} be searched without reading every "
+                        "event."
+                    )
+                    self.add_error(name, message.format(field=field))
+        return given
+
+
 class EventFilter(FilterSet):
     """Selects events; an index stands behind every filter."""
 
     context_identifier = TextFilter()
+    context_identifier__in = ListFilter("context_identifier")
     entity = TextFilter()
+    entity__in = ListFilter("entity")
     action = TextFilter()
+    action__in = ListFilter("action")
     name = TextFilter()
+    name__in = ListFilter("name")
     primary_key = IntegerFilter()
+    changed_by_associate_id = IntegerFilter()
+    webhook_name = TextFilter()
     event_id = django_filters.UUIDFilter()
     occurred_at_after = MomentFilter("occurred_at", "gte")
     occurred_at_before = MomentFilter("occurred_at", "lte")
-    changed_field = TextFilter(method="changing")
+    received_at_after = MomentFilter("received_at", "gte")
+    received_at_before = MomentFilter("received_at", "lte")
+    changed_field = RepeatedFilter(EventQuerySet.changing, lambda text: (text,))
+    deleted_value = RepeatedFilter(holding, _name_and_value)
+    field_value = RepeatedFilter(telling, _name_and_value)
+    ordering = OrderingFilter("occurred_at", "received_at")
 
     class Meta:
         model = Event
         fields = ()
+        form = SpanForm
 
-    def filter_queryset(self, queryset: QuerySet[Event]) -> QuerySet[Event]:
-        """Apply the filters that were given, those given as empty text too.
 
-        django-filter takes an empty value for none.
-        """
-        queryset = super().filter_queryset(queryset)
-        for name, given in self.filters.items():
-            if isinstance(given, TextFilter) and self.data.get(name) == "":
-                queryset = (
-                    queryset.filter(**{name: ""}) if given.method is None else queryset.none()
-                )
-        return queryset
+class FollowFilter(EventFilter):
+    """Selects events to be followed, of which there is one order."""
 
-    def changing(self, queryset: Any, name: str, value: str) -> Any:
-        """Keep the events that changed every one of the named fields."""
-        for field in self.data.getlist(name):
-            queryset = queryset.changing(field)
-        return queryset
+    ordering = None  # type: ignore[assignment]  # how django-filter takes one away
+
+
+class DeliveryFilter(FilterSet):
+    """Selects deliveries; likewise."""
+
+    outcome = ChoiceFilter(Outcome.values)
+    event = IntegerFilter("event_id")
+    received_at_after = MomentFilter("received_at", "gte")
+    received_at_before = MomentFilter("received_at", "lte")
+    ordering = OrderingFilter("id", "received_at")
+
+    class Meta:
+        model = Delivery
+        fields = ()
+        form = SpanForm
+
+
+def refuse_unknown(request: Request, known: Iterable[str]) -> None:
+    """Raise ``ValidationError`` for parameters that nothing reads, that are empty or come twice."""
+    known = list(known)
+    errors = {}
+    for name, values in request.query_params.lists():
+        if name not in known:
+            errors[name] = [
+                _("Unknown parameter. Known are: {known}.").format(known=", ".join(known))
+            ]
+        elif "" in values and name.removesuffix("__in") not in EMPTIABLE:
+            errors[name] = [_("A value is missing.")]
+        elif len(values) > 1 and name not in REPEATABLE:
+            errors[name] = [_("Only one value can be given.")]
+        elif any("\0" in value for value in values):
+            errors[name] = [_("Null characters are not allowed.")]
+    if errors:
+        raise ValidationError(errors)
+
+
+def select(
+    filters: type[FilterSet], request: Request, rows: QuerySet[Any], *others: str
+) -> FilterSet:
+    """Return the set of filters that the request fills in, its ``qs`` the selected rows.
+
+    ``others`` are the parameters that are no filters. Raises ``ValidationError`` that names the
+    parameters which cannot be answered.
+    """
+    refuse_unknown(request, [*filters.base_filters, *others])
+    selection = filters(request.query_params, queryset=rows, request=request)
+    if not selection.is_valid():
+        raise translate_validation(selection.errors)
+    return selection
 
 
 class StrictFilterBackend(DjangoFilterBackend):
@@ -94,19 +310,9 @@ class StrictFilterBackend(DjangoFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
         """Return the selected rows, or raise ``ValidationError`` that names the parameter."""
-        filters = self.get_filterset_class(view, queryset).base_filters
-        paging = (view.paginator.cursor_query_param, view.paginator.page_size_query_param)
-        known = [*filters, *paging]
-        errors = {}
-        for name, values in request.query_params.lists():
-            if name not in known:
-                errors[name] = [f"Unknown parameter. Known are: {', '.join(known)}."]
-            elif "" in values and name not in EMPTIABLE:
-                errors[name] = ["A value is missing."]
-            elif len(values) > 1 and name not in REPEATABLE:
-                errors[name] = ["Only one value can be given."]
-            elif any("\0" in value for value in values):
-                errors[name] = ["Null characters are not allowed."]
-        if errors:
-            raise ValidationError(errors)
-        return super().filter_queryset(request, queryset, view)
+        filters = self.get_filterset_class(view, queryset)
+        return select(filters, request, queryset, *view.other_parameters).qs
+
+
+def _too_many() -> str:
+    return _("At most {most} values can be given.").format(most=MAX_LISTED)

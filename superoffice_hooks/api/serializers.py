@@ -1,13 +1,33 @@
-"""What the API shows of a row, in the wire's own words."""
+"""What the API shows, in the wire's own words."""
 
+import base64
 from typing import Any
 
 from rest_framework import serializers
 
-from superoffice_hooks.models import Event
+from superoffice_hooks.models import Delivery, Event, Outcome
+from superoffice_hooks.trail.history import Entry, FieldChange, GapKind, Provenance
+from superoffice_hooks.trail.record import Record
+
+TOLD = (
+    "id",
+    "event_id",
+    "name",
+    "entity",
+    "action",
+    "primary_key",
+    "context_identifier",
+    "changed_by_associate_id",
+    "webhook_name",
+    "occurred_at",
+    "received_at",
+    "changed_fields",
+    "deleted_values",
+    "field_values",
+)
 
 
-class EventSerializer(serializers.ModelSerializer[Event]):
+class RecordedEventSerializer(serializers.ModelSerializer[Event]):
     """One event with its changed fields, deleted values and field values."""
 
     changed_fields = serializers.SerializerMethodField()
@@ -15,24 +35,7 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 
     class Meta:
         model = Event
-        fields = (
-            "id",
-            "event_id",
-            "name",
-            "entity",
-            "action",
-            "primary_key",
-            "context_identifier",
-            "changed_by_associate_id",
-            "webhook_name",
-            "occurred_at",
-            "received_at",
-            "changed_fields",
-            "deleted_values",
-            "field_values",
-            "properties",
-            "flags",
-        )
+        fields: tuple[str, ...] = (*TOLD, "flags")
         read_only_fields = fields
 
     def get_changed_fields(self, event: Event) -> list[str]:
@@ -42,3 +45,273 @@ class EventSerializer(serializers.ModelSerializer[Event]):
     def get_deleted_values(self, event: Event) -> dict[str, Any]:
         """The values of the deleted row by field name, each of the type that was sent."""
         return {row.name: row.value for row in event.deleted_values.all()}
+
+
+class EventSerializer(RecordedEventSerializer):
+    """One event, and the keys of its body that are not SuperOffice's own."""
+
+    class Meta(RecordedEventSerializer.Meta):
+        fields = (*TOLD, "properties", "flags")
+        read_only_fields = fields
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    """One POST: what became of it and why, and its headers, which nothing proves."""
+
+    outcome = serializers.ChoiceField(choices=Outcome.values, read_only=True)
+
+    class Meta:
+        model = Delivery
+        fields: tuple[str, ...] = (
+            "id",
+            "endpoint",
+            "received_at",
+            "outcome",
+            "reason",
+            "event",
+            "signature",
+            "key_id",
+            "remote_address",
+            "headers",
+        )
+        read_only_fields = fields
+
+
+class WholeDeliverySerializer(DeliverySerializer):
+    """One POST with its body: as text, or in base64 where the bytes are not UTF-8."""
+
+    body = serializers.SerializerMethodField()
+    body_encoding = serializers.SerializerMethodField()
+
+    class Meta(DeliverySerializer.Meta):
+        fields = (*DeliverySerializer.Meta.fields, "body", "body_encoding")
+        read_only_fields = fields
+
+    def get_body(self, delivery: Delivery) -> str:
+        """The bytes as they came."""
+        body = bytes(delivery.body)
+        try:
+            return body.decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(body).decode()
+
+    def get_body_encoding(self, delivery: Delivery) -> str:
+        """How ``body`` holds the bytes: ``utf-8`` or ``base64``."""
+        try:
+            bytes(delivery.body).decode()
+        except UnicodeDecodeError:
+            return "base64"
+        return "utf-8"
+
+
+class RecordSerializer(serializers.Serializer[Record]):
+    """One record of one tenant."""
+
+    context_identifier = serializers.CharField()
+    entity = serializers.CharField()
+    primary_key = serializers.IntegerField()
+
+
+class AssociateSerializer(serializers.Serializer[Any]):
+    """Who did it; the name where the site knows one."""
+
+    associate_id = serializers.IntegerField()
+    context_identifier = serializers.CharField()
+    name = serializers.CharField(allow_null=True)
+    is_integration = serializers.BooleanField(help_text="Whether it is a program of the site's.")
+
+
+class EventReferenceSerializer(serializers.ModelSerializer[Event]):
+    """Which event it was."""
+
+    class Meta:
+        model = Event
+        fields = ("id", "event_id", "name", "occurred_at")
+        read_only_fields = fields
+
+
+class ToldSerializer(serializers.Serializer[Any]):
+    """A value as it was sent, and the id of the event whose snapshot told it."""
+
+    value = serializers.JSONField()
+    event = serializers.IntegerField(source="event.pk")
+
+
+class FieldChangeSerializer(serializers.Serializer[FieldChange]):
+    """One changed field: its value before and after, null where it is not known, and why."""
+
+    name = serializers.CharField()
+    before = ToldSerializer(allow_null=True)
+    after = ToldSerializer(allow_null=True)
+    provenance = serializers.ChoiceField(
+        choices=[provenance.value for provenance in Provenance],
+        help_text=(
+            "derived: an earlier snapshot told the value before. new: this event created the "
+            "record. first_sight: no earlier event names the field. untold: an earlier change "
+            "came without its value. capped: an earlier event named more fields than are kept. "
+            "out_of_reach: earlier events were not looked at."
+        ),
+    )
+    by = EventReferenceSerializer(allow_null=True, help_text="The event that provenance speaks of.")
+    is_same = serializers.BooleanField(help_text="Whether both values are known and equal.")
+    is_technical = serializers.SerializerMethodField()
+
+    def get_is_technical(self, change: FieldChange) -> bool:
+        """Whether SuperOffice itself keeps the field."""
+        record: Record = self.context["record"]
+        return bool(self.context["technical"](record.entity, change.name))
+
+
+class GapSerializer(serializers.Serializer[Any]):
+    """A sign that the trail lacks something between ``since``, where known, and ``until``."""
+
+    kind = serializers.ChoiceField(
+        choices=[kind.value for kind in GapKind],
+        help_text=(
+            "moved: a value moved and no event named its field. unborn: a change before the "
+            "record's created event, or without one. after_delete, in_the_bin: something happened "
+            "to a record that was deleted."
+        ),
+    )
+    since = EventReferenceSerializer(allow_null=True)
+    until = EventReferenceSerializer()
+    moved = FieldChangeSerializer(many=True)
+
+
+class OutageSerializer(serializers.Serializer[Any]):
+    """A time in which a webhook of the tenant was off; ``started`` is null while it lasts."""
+
+    stopped = EventReferenceSerializer()
+    started = EventReferenceSerializer(allow_null=True)
+
+
+class EntrySerializer(serializers.Serializer[Entry]):
+    """One event of a record: who did it, what it changed, and the gaps just before it."""
+
+    event = RecordedEventSerializer()
+    changed_by = serializers.SerializerMethodField()
+    is_undelete = serializers.BooleanField()
+    changes = FieldChangeSerializer(many=True)
+    gaps = GapSerializer(many=True)
+
+    def get_changed_by(self, entry: Entry) -> dict[str, Any]:
+        """Who did it."""
+        event = entry.event
+        found = self.context["people"](event.context_identifier, event.changed_by_associate_id)
+        return dict(AssociateSerializer(found).data)
+
+
+class DossierSerializer(serializers.Serializer[Any]):
+    """The deletion of a record: its steps, what it held, and what came after."""
+
+    is_gone = serializers.BooleanField()
+    is_cut = serializers.BooleanField(
+        help_text="Whether more came after a deletion than was read, an undelete perhaps."
+    )
+    steps = EntrySerializer(many=True)
+    deleted = EventReferenceSerializer(allow_null=True)
+    after = EntrySerializer(many=True)
+    snapshot = RecordedEventSerializer(allow_null=True)
+
+
+class MentionSerializer(serializers.Serializer[Any]):
+    """An event of another record, and the fields in which it names this one."""
+
+    event = RecordedEventSerializer()
+    named_in = serializers.ListField(child=serializers.CharField(), source="fields")
+    tied = RecordSerializer(allow_null=True, help_text="The other end, where it is a relation's.")
+
+
+class RelatedSerializer(serializers.Serializer[Any]):
+    """A page of what happened around a record, newest first."""
+
+    entities = serializers.ListField(
+        child=serializers.CharField(), help_text="The entities to filter by, of the newest 500."
+    )
+    results = MentionSerializer(many=True, source="mentions")
+    next = serializers.SerializerMethodField()
+
+    def get_next(self, page: Any) -> str | None:
+        """The address of the page before it in time; null on the last."""
+        link: str | None = self.context["next_related"](page)
+        return link
+
+
+class TimelineSerializer(RecordSerializer):
+    """A record with a page of its timeline, newest first, and what happened around it."""
+
+    url = serializers.CharField(allow_null=True, help_text="Where SuperOffice shows the record.")
+    trail_began = serializers.DateTimeField(
+        source="page.trail_began",
+        default=None,
+        help_text="When the tenant's trail begins; null where it has no event of the record.",
+    )
+    has_created = serializers.BooleanField(source="page.has_created", default=False)
+    entries = EntrySerializer(many=True, source="page.entries", default=())
+    outages = OutageSerializer(many=True, source="page.outages", default=())
+    dossier = DossierSerializer(allow_null=True)
+    related = RelatedSerializer(allow_null=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class CountSerializer(serializers.Serializer[Any]):
+    """How many events of one kind there are."""
+
+    count = serializers.IntegerField()
+
+
+class DaySerializer(CountSerializer):
+    """One day, from ``begin`` on and before ``end``, or the part of it that was counted."""
+
+    begin = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+    actions = serializers.DictField(child=serializers.IntegerField())
+
+
+class ActionCountSerializer(CountSerializer):
+    """The events of one action."""
+
+    action = serializers.CharField()
+
+
+class EntityCountSerializer(CountSerializer):
+    """The events of one entity."""
+
+    entity = serializers.CharField()
+
+
+class AssociateCountSerializer(AssociateSerializer, CountSerializer):
+    """The events that one associate caused."""
+
+
+class TenantCountSerializer(CountSerializer):
+    """The events of one tenant."""
+
+    context_identifier = serializers.CharField()
+
+
+class SummarySerializer(serializers.Serializer[Any]):
+    """How many events there are in a period, from ``begin`` on and before ``end``."""
+
+    begin = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+    counted_from = serializers.DateTimeField(
+        help_text="Only the newest 100,000 events are counted: those from this moment on."
+    )
+    count = serializers.IntegerField()
+    days = DaySerializer(many=True)
+    actions = ActionCountSerializer(many=True)
+    entities = EntityCountSerializer(many=True)
+    associates = AssociateCountSerializer(many=True)
+    tenants = TenantCountSerializer(many=True)
+
+
+class FileSerializer(serializers.Serializer[Any]):
+    """One form of an export, whole."""
+
+    bytes = serializers.IntegerField()
+    sha256 = serializers.CharField()
+
+
+class ManifestSerializer(serializers.Serializer[Any]):
+    """What an export holds."""

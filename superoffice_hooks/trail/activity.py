@@ -22,7 +22,9 @@ Rows = TypeVar("Rows", EventQuerySet, DeliveryQuerySet)
 
 MAX_ROWS = 100_000  # events or deliveries that the figures of a period are taken from
 MAX_BUCKETS = 62
-MAX_BUSIEST = 10
+MAX_DAYS = 366  # of a summary
+MAX_BUSIEST = 10  # of the overview
+MAX_COUNTED = 100  # of a summary
 MAX_SILENT = 200
 MAX_RETRIES = 20  # different values of the header
 RETRY_HEADER = "X-Superoffice-Retry"  # as Django spells what SuperOffice calls X-SuperOffice-Retry
@@ -92,6 +94,20 @@ class Period:
         starts = [first + timedelta(days=day) for day in range(0, days, width)]
         return cls(tuple(midnight(day) for day in (*starts, last + timedelta(days=1))))
 
+    @classmethod
+    def between(cls, first: datetime, last: datetime) -> "Period":
+        """Return the time from the first moment to the last, both included, cut at each midnight.
+
+        Raises ``ValueError`` for more than 366 days, and where the last is before the first.
+        """
+        days = (timezone.localdate(last) - timezone.localdate(first)).days
+        if last < first or days > MAX_DAYS:
+            raise ValueError(f"A period has at most {MAX_DAYS} days.")
+        today = timezone.localdate(first)
+        midnights = (midnight(today + timedelta(days=day)) for day in range(1, days + 1))
+        inner = (edge for edge in midnights if first < edge <= last)
+        return cls((first.astimezone(UTC), *inner, last.astimezone(UTC) + TICK))
+
     def since(self, moment: datetime | None) -> "Period":
         """Return what is left of the period from this moment on; ``None`` leaves all of it."""
         if moment is None:
@@ -115,13 +131,12 @@ class Delays:
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
-    """What happened in a period, as far as the user may see.
+class Summary:
+    """How many events of a selection there are in a period.
 
     ``counted`` is the part of the period that the figures cover: the newest 100,000 events.
     ``actions`` has a count by action for each of its buckets. ``entities``, ``associates`` and
-    ``tenants`` are the ten busiest of each. ``silent`` is the newest event of each tenant at any
-    time, of the longest silent first.
+    ``tenants`` are the busiest of each.
     """
 
     period: Period
@@ -130,8 +145,6 @@ class Activity:
     entities: tuple[tuple[str, int], ...]
     associates: tuple[tuple[Associate, int], ...]
     tenants: tuple[tuple[str, int], ...]
-    delays: Delays
-    silent: tuple[Event, ...]
 
     @property
     def is_cut(self) -> bool:
@@ -142,6 +155,17 @@ class Activity:
     def total(self) -> int:
         """The number of events that are counted."""
         return sum(sum(counts.values()) for counts in self.actions)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity(Summary):
+    """What happened in a period, as far as the user may see.
+
+    ``silent`` is the newest event of each tenant at any time, of the longest silent first.
+    """
+
+    delays: Delays
+    silent: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,21 +202,20 @@ def midnight(day: date) -> datetime:
 def activity(period: Period, user: Any) -> Activity:
     """Return what happened in the period, in ten queries for any number of events."""
     counted, events = _newest_rows(events_for(user), "occurred_at", period)
-    who = _busiest(events, "context_identifier", "changed_by_associate_id")
-    people = People()
     latest = newest(contexts_for(user))
     return Activity(
-        period=period,
-        counted=counted,
-        actions=_by_action(events, counted),
-        entities=tuple(_busiest(events, "entity")),
-        associates=tuple((people(context, key), number) for context, key, number in who),
-        tenants=tuple(_busiest(events, "context_identifier")),
+        **_figures(period, counted, events, MAX_BUSIEST),
         delays=_delays(events),
         silent=tuple(
             latest.defer("field_values", "properties").order_by("occurred_at", "id")[:MAX_SILENT]
         ),
     )
+
+
+def summary(period: Period, events: EventQuerySet) -> Summary:
+    """Return how many of these events happened in the period, in five queries for any number."""
+    counted, events = _newest_rows(events, "occurred_at", period)
+    return Summary(**_figures(period, counted, events, MAX_COUNTED))
 
 
 def arrivals(period: Period, user: Any) -> Arrivals:
@@ -205,6 +228,19 @@ def arrivals(period: Period, user: Any) -> Arrivals:
         outcomes={outcome: outcomes.get(outcome.value, 0) for outcome in Outcome},
         retries=_retries(deliveries, sum(outcomes.values())),
     )
+
+
+def _figures(period: Period, counted: Period, events: EventQuerySet, most: int) -> dict[str, Any]:
+    who = _busiest(events, most, "context_identifier", "changed_by_associate_id")
+    people = People()
+    return {
+        "period": period,
+        "counted": counted,
+        "actions": _by_action(events, counted),
+        "entities": tuple(_busiest(events, most, "entity")),
+        "associates": tuple((people(context, key), number) for context, key, number in who),
+        "tenants": tuple(_busiest(events, most, "context_identifier")),
+    }
 
 
 def _newest_rows(rows: Rows, field: str, period: Period) -> tuple[Period, Rows]:
@@ -243,8 +279,8 @@ def _bucket(field: str, edges: Sequence[datetime], first: int = 0) -> Combinable
     )
 
 
-def _busiest(events: EventQuerySet, *fields: str) -> Any:
-    return _counts(events, *fields).order_by("-number", *fields)[:MAX_BUSIEST]
+def _busiest(events: EventQuerySet, most: int, *fields: str) -> Any:
+    return _counts(events, *fields).order_by("-number", *fields)[:most]
 
 
 def _counts(rows: Any, *fields: str) -> Any:

@@ -127,6 +127,18 @@ def linked_record(field: str, value: object) -> tuple[str, int] | None:
     return None if entity is None or key is None else (entity, key)
 
 
+def linked_key(field: str, text: str) -> int | None:
+    """Return the primary key that an id field of this value names, or ``None``.
+
+    Of the fields whose records ``related_records`` gives, and the record's own key: not those of
+    who registered and who updated the record.
+    """
+    name = same_field(field.rpartition(".")[2])
+    if name in _ENDS or (name in _ENTITY_OF_SPELLING and name not in _STAMPS):
+        return _key(text)
+    return None
+
+
 def linked_ends(values: Mapping[str, object]) -> dict[str, tuple[str, int]]:
     """Return which record each end of a relation points to, by the name of the end's id field."""
     ends = {}
@@ -166,6 +178,7 @@ def related_records(
     return list(found)[:MAX_RELATED]
 
 
+_ENDS: Final = {same_field(record_field) for _, record_field in _RELATION_ENDS}
 _STAMPS: Final = {same_field("registered_associate_id"), same_field("updated_associate_id")}
 
 

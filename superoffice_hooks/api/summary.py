@@ -1,0 +1,75 @@
+"""``api/summary/``: how many events there are in a period."""
+
+from collections import Counter
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from superoffice_hooks.api.base import TrailView
+from superoffice_hooks.api.filters import FollowFilter, StrictFilterBackend, select
+from superoffice_hooks.api.serializers import SummarySerializer
+from superoffice_hooks.models import Event
+from superoffice_hooks.trail.activity import MAX_DAYS, Period, Summary, summary
+from superoffice_hooks.trail.scope import events_for
+
+USUAL_DAYS = 30
+
+
+class SummaryView(TrailView, GenericAPIView[Event]):
+    """How many events there are in a period by day, action, entity, associate and tenant.
+
+    The period is what ``occurred_at_after`` and ``occurred_at_before`` leave, at most 366 days;
+    30 days where one of them is missing. The newest 100,000 events are counted, and of entities,
+    associates and tenants the 100 busiest given.
+    """
+
+    queryset = Event.objects.all()
+    serializer_class = SummarySerializer
+    filter_backends = (StrictFilterBackend,)
+    filterset_class = FollowFilter
+    trail_scope = "superoffice_summary"
+
+    def get(self, request: Request) -> Response:
+        """Answer with the figures of the selected events."""
+        selection = select(FollowFilter, request, events_for(request.user))
+        period = _period(selection.form.cleaned_data)
+        return Response(SummarySerializer(_shown(summary(period, selection.qs))).data)
+
+
+def _period(asked: dict[str, Any]) -> Period:
+    first, last = asked["occurred_at_after"], asked["occurred_at_before"]
+    try:
+        if last is None:
+            last = timezone.now() if first is None else first + timedelta(days=USUAL_DAYS)
+        if first is None:
+            first = last - timedelta(days=USUAL_DAYS)
+        return Period.between(first, last)
+    except (ValueError, OverflowError):
+        message = _("Enter a moment at most {days} days before {other}.")
+        text = message.format(days=MAX_DAYS, other="occurred_at_before")
+        raise ValidationError({"occurred_at_after": [text]}) from None
+
+
+def _shown(found: Summary) -> dict[str, Any]:
+    actions = sum((Counter(counts) for counts in found.actions), Counter())
+    return {
+        "begin": found.period.begin,
+        "end": found.period.end,
+        "counted_from": found.counted.begin,
+        "count": found.total,
+        "days": [
+            {"begin": begin, "end": end, "count": sum(counts.values()), "actions": counts}
+            for (begin, end), counts in zip(found.counted.buckets, found.actions, strict=True)
+        ],
+        "actions": [{"action": name, "count": count} for name, count in actions.most_common()],
+        "entities": [{"entity": name, "count": count} for name, count in found.entities],
+        "associates": [{**asdict(who), "count": count} for who, count in found.associates],
+        "tenants": [{"context_identifier": name, "count": count} for name, count in found.tenants],
+    }
