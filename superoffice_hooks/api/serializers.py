@@ -313,5 +313,57 @@ class FileSerializer(serializers.Serializer[Any]):
     sha256 = serializers.CharField()
 
 
+class OutageFoundSerializer(serializers.Serializer[Any]):
+    """A time in which a webhook was off, by the events that say so."""
+
+    context_identifier = serializers.CharField()
+    webhook = serializers.IntegerField()
+    stopped_at = serializers.DateTimeField()
+    stopped = serializers.IntegerField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    started = serializers.IntegerField(allow_null=True)
+
+
+class OutagesFoundSerializer(serializers.Serializer[Any]):
+    """The outages of the tenants that were looked at."""
+
+    tenants = serializers.IntegerField()
+    all_looked_at = serializers.BooleanField()
+    found = OutageFoundSerializer(many=True)
+
+
+class GapFoundSerializer(RecordSerializer):
+    """A gap just before an exported event."""
+
+    kind = serializers.ChoiceField(choices=[kind.value for kind in GapKind])
+    since = serializers.IntegerField(allow_null=True)
+    since_at = serializers.DateTimeField(allow_null=True)
+    until = serializers.IntegerField()
+    until_at = serializers.DateTimeField()
+    moved = serializers.ListField(child=serializers.CharField())
+
+
+class GapsFoundSerializer(serializers.Serializer[Any]):
+    """The gaps of the records that were looked at."""
+
+    records = serializers.IntegerField()
+    all_looked_at = serializers.BooleanField()
+    found = GapFoundSerializer(many=True)
+
+
 class ManifestSerializer(serializers.Serializer[Any]):
-    """What an export holds."""
+    """What an export holds, and the gaps that the trail shows in it."""
+
+    what = serializers.ChoiceField(choices=["events", "deliveries"])
+    filter = serializers.DictField()
+    order = serializers.CharField()
+    until = serializers.IntegerField()
+    made_at = serializers.DateTimeField()
+    made_by = serializers.CharField()
+    made_with = serializers.CharField()
+    count = serializers.IntegerField()
+    first = serializers.DateTimeField(allow_null=True)
+    last = serializers.DateTimeField(allow_null=True)
+    files = serializers.DictField(child=FileSerializer())
+    outages = OutagesFoundSerializer()
+    gaps = GapsFoundSerializer(allow_null=True)

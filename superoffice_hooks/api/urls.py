@@ -1,22 +1,42 @@
 """The URLs of the API, below ``api/``."""
 
-from django.urls import path
+from typing import Any
+
+from django.apps import apps
+from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from superoffice_hooks.api.deliveries import DeliveryViewSet
 from superoffice_hooks.api.events import EventViewSet
+from superoffice_hooks.api.export import ExportView, ManifestView
+from superoffice_hooks.api.filters import DeliveryFilter, EventFilter
 from superoffice_hooks.api.follow import FollowView
 from superoffice_hooks.api.records import RecordView, RelatedView
 from superoffice_hooks.api.summary import SummaryView
+from superoffice_hooks.models import Delivery, Event
+from superoffice_hooks.trail.export import FORMATS
 
 router = SimpleRouter()
 router.register("events", EventViewSet, basename="event")
 router.register("deliveries", DeliveryViewSet, basename="delivery")
 
+EVENTS: Any = {"queryset": Event.objects.all(), "filterset_class": EventFilter}
+DELIVERIES: Any = {"queryset": Delivery.objects.all(), "filterset_class": DeliveryFilter}
 RECORD = "records/<str:context_identifier>/<str:entity>/<str:primary_key>/"
 
 urlpatterns = [
     path("events/follow/", FollowView.as_view(), name="follow"),
+    *(
+        path(
+            f"{rows}/export.{file_format}",
+            ExportView.as_view(**options, file_format=file_format),
+            name=f"{rows}-{file_format}",
+        )
+        for rows, options in (("events", EVENTS), ("deliveries", DELIVERIES))
+        for file_format in FORMATS
+    ),
+    path("events/manifest/", ManifestView.as_view(**EVENTS), name="events-manifest"),
+    path("deliveries/manifest/", ManifestView.as_view(**DELIVERIES), name="deliveries-manifest"),
     *router.urls,
     path(RECORD, RecordView.as_view(), name="record"),
     path(f"{RECORD}related/", RelatedView.as_view(), name="related"),
@@ -26,3 +46,6 @@ urlpatterns = [
     path("records/", RecordView.as_view(), name="record"),
     path("records/related/", RelatedView.as_view(), name="related"),
 ]
+
+if apps.is_installed("drf_spectacular"):  # the extra "openapi"
+    urlpatterns.append(path("", include("superoffice_hooks.api.schema")))

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -11,25 +10,7 @@ from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
 from tests.builders import body, post
 
 URL = "/superoffice/api/events/"
-BIG = 2**60 + 1
-
-
-@pytest.fixture
-def reader(client, django_user_model):
-    """Somebody with the ``view`` permission and nothing else."""
-    user = django_user_model.objects.create_user("reader")
-    user.user_permissions.add(Permission.objects.get(codename="view_event"))
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def scoped(reader, settings):
-    settings.SUPEROFFICE_HOOKS = {
-        **settings.SUPEROFFICE_HOOKS,
-        "CONTEXTS_FOR_USER": lambda user: ["Mine"],
-    }
-    return reader
+SAFE = 2**53 - 1
 
 
 @pytest.mark.django_db
@@ -66,8 +47,8 @@ class TestAnEvent:
     @pytest.mark.parametrize("key", ["Values", "FieldValues", "Injected"])
     def test_keeps_every_value_in_its_exact_type(self, reader, key):
         values = {
-            "big": BIG,
-            "small": -(2**63),
+            "big": SAFE,
+            "small": -SAFE,
             "null": None,
             "true": True,
             "one": 1,
@@ -78,7 +59,7 @@ class TestAnEvent:
             "encoded": "[I:6]",
             "nested": {"list": [1, None, {"deep": [True, "x"]}], "empty": {}},
         }
-        post(body(PrimaryKey=BIG, **{key: values}))
+        post(body(**{key: values}))
         [event] = reader.get(URL).json()["results"]
         told = {
             "Values": event["deleted_values"],
@@ -86,7 +67,15 @@ class TestAnEvent:
             "Injected": event["properties"].get("Injected"),
         }[key]
         assert json.dumps(told, sort_keys=True) == json.dumps(values, sort_keys=True)
-        assert event["primary_key"] == BIG
+
+    @pytest.mark.parametrize("number", [SAFE + 1, -SAFE - 1, 2**63 - 1, -(2**63), 10**30])
+    @pytest.mark.parametrize("key", ["Values", "FieldValues", "Injected"])
+    def test_tells_an_integer_that_javascript_would_round_as_a_string(self, reader, key, number):
+        post(body(**{key: {"number": [number]}}, ChangedByAssociateId=SAFE + 1, PrimaryKey=-SAFE))
+        answer = reader.get(URL)
+        [event] = answer.json()["results"]
+        assert f'"{number}"' in answer.content.decode()
+        assert (event["changed_by_associate_id"], event["primary_key"]) == (str(SAFE + 1), -SAFE)
 
     @pytest.mark.parametrize("pk", ["0", "9" * 19, "9" * 30, "9" * 5000, "x", "-1", "1.5", "%00"])
     def test_that_is_not_there_is_404(self, reader, pk):
