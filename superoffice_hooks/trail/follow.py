@@ -11,10 +11,11 @@ import time
 from dataclasses import dataclass
 
 from django.db import OperationalError, connections, router
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Max
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Max, Min, Prefetch, prefetch_related_objects
+from django.db.transaction import TransactionManagementError
 
-from superoffice_hooks.models import Event
+from superoffice_hooks.models import ChangedField, DeletedValue, Event
 from superoffice_hooks.models.event import EventQuerySet
 
 WINDOW = 10_000  # ids that one batch looks at, so that a rare filter costs no more than a common
@@ -50,82 +51,146 @@ class Batch:
 def follow(events: EventQuerySet, after: int, size: int) -> Batch:
     """Return the events of this selection that come after the event with the id ``after``.
 
-    At most ``size`` of them. A follower that begins at 0 and goes on with each batch's ``last``
-    gets every event of its selection once. Raises ``UnsettledError`` where that cannot be promised
-    now, and ``ValueError`` where ``after`` is ahead of the trail, as after a restored backup.
+    At most ``size`` of them, with their changed fields and deleted values. A follower that begins
+    at 0 and goes on with each batch's ``last`` gets every event of its selection once. Raises
+    ``UnsettledError`` where that cannot be promised now, ``ValueError`` where ``after`` is ahead
+    of the trail, as after a restored backup, and ``TransactionManagementError`` inside of a
+    transaction that reads from a snapshot.
     """
     alias = router.db_for_write(Event)  # a replica is late, and does not know who is writing
-    top = settled(after)
+    top = _top(alias)
     if after > top:
         raise ValueError(f"There is no event {after}: the last one is {top}.")
-    until = min(top, after + WINDOW)
+    until = top
+    if after < top:
+        # Where many ids in a row are gone, the window begins behind them.
+        beyond = Event.objects.using(alias).filter(pk__gt=after)
+        first = beyond.aggregate(first=Min("pk"))["first"] or top
+        until = min(top, first - 1 + WINDOW)
+        _settle(alias, after, min(until + 1, top))
     within = events.using(alias).filter(pk__gt=after, pk__lte=until)
-    found = tuple(within.order_by("pk")[:size])
+    found = tuple(within.prefetch_related(None).order_by("pk")[:size])
+    # Named again with the database: a router would send these two queries to a replica.
+    prefetch_related_objects(
+        found,
+        Prefetch("changed_fields", ChangedField.objects.using(alias)),
+        Prefetch("deleted_values", DeletedValue.objects.using(alias)),
+    )
     last = found[-1].pk if len(found) == size else until
     return Batch(found, last, more=last < top)
 
 
-def settled(after: int = 0) -> int:
-    """Return the id of an event below which no event can appear any more; 0 where there is none.
+def settled() -> int:
+    """Return the id of the last event, once no event can appear below it; 0 where there is none.
 
-    Asks the database that is written to, and must not be asked inside of a transaction that reads
-    from a snapshot (REPEATABLE READ). Blocks no writer. ``after`` is an id that was settled
-    before. Raises ``UnsettledError`` where a transaction that writes events stays open.
+    Blocks no writer, and raises as ``follow`` does. On MariaDB it looks at the last ``WINDOW`` ids.
     """
     alias = router.db_for_write(Event)
-    top = Event.objects.using(alias).aggregate(top=Max("pk"))["top"] or 0
+    top = _top(alias)
+    if top:
+        _settle(alias, top - WINDOW, top)
+    return top
+
+
+def _top(alias: str) -> int:
+    """Return the highest id that is visible; lower ones may still be missing."""
+    return Event.objects.using(alias).aggregate(top=Max("pk"))["top"] or 0
+
+
+def _settle(alias: str, after: int, before: int) -> None:
+    """Wait until no event can appear between these ids that the next query does not see.
+
+    ``before`` is the id of an event that is visible, or lower: so all ids below it are taken.
+    """
     connection = connections[alias]
+    table = connection.ops.quote_name(Event._meta.db_table)
+    deadline = time.monotonic() + PATIENCE
     # SQLite has one writer at a time, and gives an id when that has its turn.
     if connection.vendor == "postgresql":
-        _wait_for_writers(connection)
+        with connection.cursor() as cursor:
+            if not connection.get_autocommit():
+                cursor.execute("SHOW transaction_isolation")
+                _refuse_snapshots(cursor)
+            _wait_for_writers(cursor, table, deadline)
     elif connection.vendor == "mysql":
-        _wait_for_rows(connection, max(after, top - WINDOW), top)
-    return int(top)
+        with connection.cursor() as cursor:
+            if not connection.get_autocommit():
+                # MariaDB 11.1 gives it another name.
+                cursor.execute("SHOW VARIABLES WHERE variable_name LIKE 't%x%isolation'")
+                _refuse_snapshots(cursor)
+            _wait_for_inserts(cursor, table, deadline)
+            _wait_for_rows(cursor, table, after, before)
 
 
-def _wait_for_writers(connection: BaseDatabaseWrapper) -> None:
-    """Wait until every transaction that writes events now has ended.
+def _refuse_snapshots(cursor: CursorWrapper) -> None:
+    """Raise where the isolation just asked for hides from the next query what is committed now."""
+    isolation = str(cursor.fetchone()[-1]).replace("-", " ").lower()
+    if isolation not in ("read committed", "read uncommitted"):
+        raise TransactionManagementError(
+            f"Inside of a transaction with the isolation {isolation} nobody sees what others "
+            "commit meanwhile. Follow the trail outside of transactions."
+        )
+
+
+def _wait_for_writers(cursor: CursorWrapper, table: str, deadline: float) -> None:
+    """Wait until every transaction that writes events on PostgreSQL now has ended.
 
     An INSERT locks the table before it takes an id, and the lock goes after the row is visible.
     So whoever has a lower id than one that is visible, and is not visible himself, is among those
-    who hold the lock. CREATE INDEX CONCURRENTLY waits in the same way.
+    who hold the lock. CREATE INDEX CONCURRENTLY waits in the same way. Who only waits for the
+    lock has no id yet. A transaction that is prepared keeps its locks and its name.
     """
-    deadline = time.monotonic() + PATIENCE
-    table = connection.ops.quote_name(Event._meta.db_table)
     sql = """
         SELECT virtualtransaction FROM pg_locks
-        WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND relation = %s::regclass
+        WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted
+        AND relation = %s::regclass
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND pid IS DISTINCT FROM pg_backend_pid()
     """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [table])
-        writing = set(cursor.fetchall())
-        while writing:
-            if time.monotonic() > deadline:
-                raise UnsettledError
-            time.sleep(PAUSE)
-            cursor.execute(sql, [table])
-            writing &= set(cursor.fetchall())
+    _wait_for(cursor, sql, table, deadline)
 
 
-def _wait_for_rows(connection: BaseDatabaseWrapper, after: int, top: int) -> None:
-    """Wait until the rows of these ids are written and committed, or rolled back.
+def _wait_for_inserts(cursor: CursorWrapper, table: str, deadline: float) -> None:
+    """Wait until every statement that inserts events on MariaDB now has ended.
 
-    A locking read waits for the row of whoever has inserted and not committed. Before that there
-    is a moment between taking an id and inserting; ten pauses are more than a thread needs.
+    Within it is a moment in which an id is taken and no row is there yet to be waited for. The
+    statements of other database users are seen only with the privilege PROCESS.
     """
-    time.sleep(10 * PAUSE)
-    table = connection.ops.quote_name(Event._meta.db_table)
+    # CONCAT, so that the statement does not find itself.
+    sql = """
+        SELECT query_id FROM information_schema.processlist
+        WHERE db = DATABASE() AND INSTR(info, CONCAT('INSERT INTO ', %s))
+    """
+    _wait_for(cursor, sql, table, deadline)
+
+
+def _wait_for_rows(cursor: CursorWrapper, table: str, after: int, before: int) -> None:
+    """Wait until the rows between these ids on MariaDB are committed or rolled back.
+
+    A locking read waits for the row of whoever has inserted and not committed. It reads the
+    primary key, which an INSERT writes first, and ends at a row that it need not wait for.
+    """
     # Names come from the model's own metadata; values are parameters.
     sql = f"""
         SET STATEMENT innodb_lock_wait_timeout = {PATIENCE} FOR
-        SELECT COUNT(*) FROM {table} WHERE id > %s AND id <= %s LOCK IN SHARE MODE
+        SELECT COUNT(*) FROM {table} FORCE INDEX (PRIMARY)
+        WHERE id > %s AND id < %s LOCK IN SHARE MODE
     """  # noqa: S608
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [after, top])
+        cursor.execute(sql, [after, before])
     except OperationalError as error:
         if error.args and error.args[0] == _LOCK_WAIT_TIMEOUT:
             raise UnsettledError from error
         raise
+
+
+def _wait_for(cursor: CursorWrapper, sql: str, table: str, deadline: float) -> None:
+    """Wait until none of those whom this statement finds now is found any more."""
+    cursor.execute(sql, [table])
+    waiting_for = set(cursor.fetchall())
+    while waiting_for:
+        if time.monotonic() > deadline:
+            raise UnsettledError
+        time.sleep(PAUSE)
+        cursor.execute(sql, [table])
+        waiting_for &= set(cursor.fetchall())

@@ -54,8 +54,7 @@ def test_every_filter_selects_and_a_rare_one_moves_on(admin_client, monkeypatch)
     for key in range(20):
         entity = "sale" if key == 17 else "contact"
         post(body(PrimaryKey=key, Entity=entity, Event=f"{entity}.changed"))
-    begin = Event.objects.earliest("pk").pk - 1
-    pages, url, more = [], f"{URL}?entity=sale&cursor={begin}", True
+    pages, url, more = [], f"{URL}?entity=sale", True
     while more:
         page = admin_client.get(url).json()
         pages.append([event["primary_key"] for event in page["results"]])
