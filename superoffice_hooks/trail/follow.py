@@ -14,6 +14,7 @@ from django.db import OperationalError, connections, router
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Max, Min, Prefetch, prefetch_related_objects
 from django.db.transaction import TransactionManagementError
+from django.utils.translation import gettext as _
 
 from superoffice_hooks.models import ChangedField, DeletedValue, Event
 from superoffice_hooks.models.event import EventQuerySet
@@ -29,10 +30,11 @@ class UnsettledError(Exception):
     """A transaction that writes events has been open for too long to wait for its end."""
 
     def __init__(self) -> None:
-        super().__init__(
-            f"A transaction that writes events has been open for more than {PATIENCE} seconds. "
+        message = _(
+            "A transaction that writes events has been open for more than {seconds} seconds. "
             "Nothing is lost; ask again."
         )
+        super().__init__(message.format(seconds=PATIENCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def follow(events: EventQuerySet, after: int, size: int) -> Batch:
     alias = router.db_for_write(Event)  # a replica is late, and does not know who is writing
     top = _top(alias)
     if after > top:
-        raise ValueError(f"There is no event {after}: the last one is {top}.")
+        message = _("There is no event {after}: the last one is {top}.")
+        raise ValueError(message.format(after=after, top=top))
     until = top
     if after < top:
         # Where many ids in a row are gone, the window begins behind them.
