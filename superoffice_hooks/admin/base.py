@@ -1,15 +1,24 @@
 """What both admin pages are made of: nothing to edit, nothing that counts the whole table."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ORDER_VAR, SEARCH_VAR, ChangeList
 from django.core.paginator import Paginator
+from django.db import connections, transaction
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 
 from superoffice_hooks.admin.filters import TrailFilter
+
+
+def non_atomic(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Keep ``ATOMIC_REQUESTS`` off this view, which knows its own transactions."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic for mypy alone
@@ -40,7 +49,8 @@ class TrailList(ChangeList):
         """
         rows = super().get_queryset(request, *args, **kwargs).defer(*self.model_admin.unlisted)
         for spec in self.filter_specs:
-            if isinstance(spec, TrailFilter):
+            # What an action answers is no page, and what was said to it would wait for the next.
+            if isinstance(spec, TrailFilter) and request.method != "POST":
                 for name, problem in spec.problems.items():
                     messages.error(request, f"{spec.title} ({name}): {problem}")
         # Django says that it cannot search for NUL, and then lists everything.
@@ -80,6 +90,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
 
     class Media:
         css: ClassVar = {"all": ["superoffice_hooks/admin.css", "superoffice_hooks/filters.css"]}
+
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Offer the class's own actions, and none of the whole site's."""
+        where = {"action_location": action_location} if action_location else {}  # Django 6.1's
+        offered: dict[str, Any] = super().get_actions(request, **where)
+        return {name: action for name, action in offered.items() if name in (self.actions or ())}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody adds: rows come from SuperOffice."""

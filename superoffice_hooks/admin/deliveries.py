@@ -1,13 +1,12 @@
 """The list of deliveries, and the page of one."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import BadRequest, ImproperlyConfigured, PermissionDenied
-from django.db import DatabaseError, connections, transaction
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -17,9 +16,10 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from superoffice_hooks.admin.base import ReadOnlyAdmin, TrailList
+from superoffice_hooks.admin.base import TrailList, non_atomic
 from superoffice_hooks.admin.body import render_body
-from superoffice_hooks.admin.filters import ChoiceFilter, MomentRangeFilter, is_64_bit_number
+from superoffice_hooks.admin.export import ExportActions
+from superoffice_hooks.admin.filters import ChoiceFilter, MomentRangeFilter
 from superoffice_hooks.admin.parts import event_link, record_link, render, render_moment
 from superoffice_hooks.admin.processed import Processed
 from superoffice_hooks.admin.reasons import explain
@@ -31,13 +31,6 @@ from superoffice_hooks.trail.record import Record
 from superoffice_hooks.trail.scope import contexts_for, deliveries_for
 
 MAX_AT_ONCE = 500  # deliveries that one click processes; a request must end
-
-
-def non_atomic(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Keep ``ATOMIC_REQUESTS`` off this view: each delivery is a transaction of its own."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 class OutcomeFilter(ChoiceFilter):
@@ -84,7 +77,7 @@ class DeliveryList(TrailList):
             delivery.retry = retries.get(delivery.pk)
 
 
-class DeliveryAdmin(ReadOnlyAdmin):
+class DeliveryAdmin(ExportActions):
     """What arrived, newest first, what became of it, and a second try for what is quarantined."""
 
     list_display = (
@@ -99,7 +92,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_filter = (OutcomeFilter, ReceivedFilter)
     sortable_by = ()
     unlisted = ("body", "headers", "event__field_values", "event__properties")
-    actions = ("process_again",)  # type: ignore[assignment]  # the base offers none
+    actions = ("process_again", *ExportActions.actions)
     fieldsets: ClassVar = [
         (
             None,
@@ -227,11 +220,19 @@ class DeliveryAdmin(ReadOnlyAdmin):
         )
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
-        """Offer the one action, and only where something is quarantined."""
-        where = {"action_location": action_location} if action_location else {}  # Django 6.1's
-        action = super().get_actions(request, **where).get("process_again")
-        quarantined = self.get_queryset(request).filter(outcome=Outcome.QUARANTINED)
-        return {"process_again": action} if action and quarantined.exists() else {}
+        """Offer "Process again" only where something is quarantined."""
+        actions = super().get_actions(request, action_location)
+        if "process_again" in actions and not self._has_quarantined(request):
+            del actions["process_again"]
+        return actions
+
+    def _has_quarantined(self, request: HttpRequest) -> bool:
+        """Ask once a request: Django asks for the actions three times."""
+        found: bool | None = getattr(request, "has_quarantined", None)
+        if found is None:
+            quarantined = self.get_queryset(request).filter(outcome=Outcome.QUARANTINED)
+            found = request.has_quarantined = quarantined.exists()  # type: ignore[attr-defined]
+        return found
 
     def render_change_form(
         self,
@@ -248,13 +249,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
                 f"{self.admin_site.name}:superoffice_hooks_delivery_process_again", args=[obj.pk]
             )
         return super().render_change_form(request, context, add, change, form_url, obj)
-
-    @non_atomic
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Answer the list, and its action; 400 to a selection that no check box made."""
-        if not all(map(is_64_bit_number, request.POST.getlist(ACTION_CHECKBOX_NAME))):
-            raise BadRequest
-        return super().changelist_view(request, extra_context)
 
     @admin.action(permissions=["reprocess"], description=_("Process again"))
     def process_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:

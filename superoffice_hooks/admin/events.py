@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.admin.base import TrailList
 from superoffice_hooks.admin.event import EventPage
+from superoffice_hooks.admin.export import ExportActions
 from superoffice_hooks.admin.filters import (
     AssociateFilter,
     ChangedFieldFilter,
@@ -52,6 +53,14 @@ READ_AS: dict[Kind, Any] = {
     Kind.WEBHOOK: _("Events that the webhook {value} sent."),
     Kind.FIELD: _("Events that changed the field {value}."),
 }
+
+
+NOTHING_FOUND = _(
+    "Nothing is found by this text: the trail cannot be searched by what stands "
+    "in its values. Search for a record (contact:994863), the number of a record "
+    "(994863), the id of an event, or the name of a tenant, an event, an entity, "
+    "an action, a webhook or a changed field."
+)
 
 
 class EntityFilter(FacetFilter):
@@ -183,7 +192,7 @@ def _quiet(text: str) -> SafeString:
     return format_html('<span class="so-quiet">{}</span>', text)
 
 
-class EventAdmin(RecordPages, EventPage):
+class EventAdmin(ExportActions, RecordPages, EventPage):
     """What happened in SuperOffice, newest first."""
 
     list_display = ("occurred", "its_name", "its_record", "what_changed", "who", "context")
@@ -216,19 +225,12 @@ class EventAdmin(RecordPages, EventPage):
         if not search_term.strip():
             return queryset, False
         reading = read(search_term, request.user)
-        if reading is None:
-            messages.warning(
-                request,
-                _(
-                    "Nothing is found by this text: the trail cannot be searched by what stands "
-                    "in its values. Search for a record (contact:994863), the number of a record "
-                    "(994863), the id of an event, or the name of a tenant, an event, an entity, "
-                    "an action, a webhook or a changed field."
-                ),
-            )
-            return queryset.none(), False
-        messages.info(request, read_as(reading))
-        return reading.select(queryset), False
+        if request.method != "POST":  # an action answers no page that could say it
+            if reading is None:
+                messages.warning(request, NOTHING_FOUND)
+            else:
+                messages.info(request, read_as(reading))
+        return (queryset.none() if reading is None else reading.select(queryset)), False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TrailList]:
         """Return the class of the list."""

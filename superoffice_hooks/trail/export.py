@@ -8,7 +8,6 @@ but for a quarantined one that is processed again.
 
 import base64
 import csv
-import io
 import json
 import logging
 import re
@@ -118,7 +117,7 @@ class Selection:
                 place = Place(at=chunk[-1][1], pk=chunk[-1][0])
             for pks in _portions(source.weigh({pk: size for pk, _, size in chunk}, alias)):
                 found = source.read(pks, alias)
-                yield [found[pk] for pk in pks if pk in found]
+                yield [found.pop(pk) for pk in pks if pk in found]
 
     def includes(self, pks: Collection[int]) -> set[int]:
         """Return which of these ids the selection has."""
@@ -289,7 +288,7 @@ class Ndjson(Format):
     def lines(self, columns: Sequence[str], rows: Iterable[Row]) -> bytes:
         """Return an object for each row."""
         lines = [_encode({name: row[name] for name in columns}) for row in rows]
-        return "".join(f"{line}\n" for line in lines).encode()
+        return "\n".join([*lines, ""]).encode()
 
 
 class Csv(Format):
@@ -311,9 +310,14 @@ class Csv(Format):
         return self._written([_cell(row[name]) for name in columns] for row in rows)
 
     def _written(self, rows: Iterable[Sequence[Any]]) -> bytes:
-        text = io.StringIO()
-        csv.writer(text).writerows(rows)
-        return text.getvalue().encode()
+        lines = _Lines()
+        csv.writer(lines).writerows(rows)
+        return "".join(lines).encode()
+
+
+class _Lines(list[str]):
+    # StringIO takes four bytes for each character.
+    write = list.append
 
 
 NDJSON, CSV = Ndjson(), Csv()
@@ -557,7 +561,9 @@ class Export:
                 part = self.format.lines(columns, rows)
                 self.contents.add(rows)
                 tally.add(part)
+                del rows  # a row may have megabytes, and the next is on its way
                 yield part
+                del part
             whole = True
         finally:
             self._log(whole, tally)

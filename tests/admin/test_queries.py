@@ -21,7 +21,7 @@ PAGES = {
     f"event/record/?{RECORD}": 13,
     f"event/related/?{RECORD}": 8,
     "event/{event}/change/": 14,
-    "delivery/": 9,
+    "delivery/": 7,
     "delivery/{delivery}/change/": 3,
 }
 
