@@ -18,16 +18,10 @@ from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.admin.base import ReadOnlyAdmin, non_atomic
 from superoffice_hooks.admin.filters import MomentRangeFilter, is_64_bit_number
-from superoffice_hooks.trail.export import (
-    CSV,
-    NDJSON,
-    Export,
-    Format,
-    Selection,
-    newest,
-    respond,
-)
-from superoffice_hooks.trail.follow import UnsettledError
+from superoffice_hooks.trail.export import Export, respond
+from superoffice_hooks.trail.follow import UnsettledError, settled
+from superoffice_hooks.trail.formats import CSV, NDJSON, Format
+from superoffice_hooks.trail.selection import Selection
 
 
 class ExportActions(ReadOnlyAdmin):
@@ -70,7 +64,7 @@ class ExportActions(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], format: Format
     ) -> HttpResponseBase | None:
         try:
-            until = newest(self.model)
+            until = settled(self.model)
         except UnsettledError:
             text = gettext("Events are being written that are not complete yet. Try again.")
             self.message_user(request, text, messages.ERROR)

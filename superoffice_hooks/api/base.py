@@ -86,6 +86,7 @@ class TrailView(APIView):
     renderer_classes = (TrailRenderer,)
     parser_classes = ()
     content_negotiation_class = OneRepresentation
+    versioning_class = None
     http_method_names = ["get", "head", "options"]  # noqa: RUF012  # as Django declares it
     other_parameters: ClassVar[tuple[str, ...]] = ()
     trail_scope: ClassVar[str]

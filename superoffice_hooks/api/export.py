@@ -1,6 +1,6 @@
 """``export.ndjson``, ``export.csv`` and ``manifest/``: a filtered list as a whole."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Model, QuerySet
 from django.http.response import HttpResponseBase
@@ -20,9 +20,12 @@ from superoffice_hooks.api.follow import Unsettled
 from superoffice_hooks.api.pagination import read_place
 from superoffice_hooks.api.serializers import ManifestSerializer
 from superoffice_hooks.models import Event
-from superoffice_hooks.trail.export import FORMATS, Export, Selection, manifest, newest, respond
-from superoffice_hooks.trail.follow import UnsettledError
+from superoffice_hooks.trail.export import Export, respond
+from superoffice_hooks.trail.follow import UnsettledError, settled
+from superoffice_hooks.trail.formats import FORMATS
+from superoffice_hooks.trail.manifest import manifest
 from superoffice_hooks.trail.scope import deliveries_for, events_for
+from superoffice_hooks.trail.selection import Selection
 
 
 class SelectionView(TrailView, GenericAPIView[Model]):
@@ -34,7 +37,7 @@ class SelectionView(TrailView, GenericAPIView[Model]):
     queryset: QuerySet[Any] = Event.objects.all()
     filter_backends = (StrictFilterBackend,)
     filterset_class: type[FilterSet] = EventFilter
-    other_parameters = ("until",)
+    other_parameters: ClassVar[tuple[str, ...]] = ("until",)
     trail_scope = "superoffice_export"
 
     def selection(self, request: Request) -> Selection:
@@ -43,7 +46,7 @@ class SelectionView(TrailView, GenericAPIView[Model]):
         others = self.other_parameters
         filled = select(self.filterset_class, request, rows(request.user), *others)
         try:
-            now = newest(self.queryset.model)
+            now = settled(self.queryset.model)
         except UnsettledError as error:
             raise Unsettled(str(error)) from error
         asked = request.query_params.get("until")

@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet
-from django_filters.utils import translate_validation
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
@@ -301,7 +300,8 @@ def select(
     refuse_unknown(request, [*filters.base_filters, *others])
     selection = filters(request.query_params, queryset=rows, request=request)
     if not selection.is_valid():
-        raise translate_validation(selection.errors)
+        # django-filter's own translation fails on a percent sign in what was asked.
+        raise ValidationError({name: list(texts) for name, texts in selection.errors.items()})
     return selection
 
 

@@ -244,6 +244,7 @@ class TimelineSerializer(RecordSerializer):
     trail_began = serializers.DateTimeField(
         source="page.trail_began",
         default=None,
+        allow_null=True,
         help_text="When the tenant's trail begins; null where it has no event of the record.",
     )
     has_created = serializers.BooleanField(source="page.has_created", default=False)

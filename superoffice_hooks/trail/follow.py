@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from django.db import OperationalError, connections, router
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Max, Min, Prefetch, prefetch_related_objects
+from django.db.models import Max, Min, Model, Prefetch, prefetch_related_objects
 from django.db.transaction import TransactionManagementError
 from django.utils.translation import gettext as _
 
@@ -60,7 +60,7 @@ def follow(events: EventQuerySet, after: int, size: int) -> Batch:
     transaction that reads from a snapshot.
     """
     alias = router.db_for_write(Event)  # a replica is late, and does not know who is writing
-    top = _top(alias)
+    top = _top(alias, Event)
     if after > top:
         message = _("There is no event {after}: the last one is {top}.")
         raise ValueError(message.format(after=after, top=top))
@@ -70,7 +70,7 @@ def follow(events: EventQuerySet, after: int, size: int) -> Batch:
         beyond = Event.objects.using(alias).filter(pk__gt=after)
         first = beyond.aggregate(first=Min("pk"))["first"] or top
         until = min(top, first - 1 + WINDOW)
-        _settle(alias, after, min(until + 1, top))
+        _settle(alias, Event, after, min(until + 1, top))
     within = events.using(alias).filter(pk__gt=after, pk__lte=until)
     found = tuple(within.prefetch_related(None).order_by("pk")[:size])
     # Named again with the database: a router would send these two queries to a replica.
@@ -83,30 +83,32 @@ def follow(events: EventQuerySet, after: int, size: int) -> Batch:
     return Batch(found, last, more=last < top)
 
 
-def settled() -> int:
+def settled(model: type[Model] = Event) -> int:
     """Return the id of the last event, once no event can appear below it; 0 where there is none.
+
+    Of another model, such as ``Delivery``, likewise.
 
     Blocks no writer, and raises as ``follow`` does. On MariaDB it looks at the last ``WINDOW`` ids.
     """
-    alias = router.db_for_write(Event)
-    top = _top(alias)
+    alias = router.db_for_write(model)
+    top = _top(alias, model)
     if top:
-        _settle(alias, top - WINDOW, top)
+        _settle(alias, model, top - WINDOW, top)
     return top
 
 
-def _top(alias: str) -> int:
+def _top(alias: str, model: type[Model]) -> int:
     """Return the highest id that is visible; lower ones may still be missing."""
-    return Event.objects.using(alias).aggregate(top=Max("pk"))["top"] or 0
+    return model._default_manager.using(alias).aggregate(top=Max("pk"))["top"] or 0
 
 
-def _settle(alias: str, after: int, before: int) -> None:
-    """Wait until no event can appear between these ids that the next query does not see.
+def _settle(alias: str, model: type[Model], after: int, before: int) -> None:
+    """Wait until no row can appear between these ids that the next query does not see.
 
-    ``before`` is the id of an event that is visible, or lower: so all ids below it are taken.
+    ``before`` is the id of a row that is visible, or lower: so all ids below it are taken.
     """
     connection = connections[alias]
-    table = connection.ops.quote_name(Event._meta.db_table)
+    table = connection.ops.quote_name(model._meta.db_table)
     deadline = time.monotonic() + PATIENCE
     # SQLite has one writer at a time, and gives an id when that has its turn.
     if connection.vendor == "postgresql":

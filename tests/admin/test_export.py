@@ -15,8 +15,10 @@ from django.db import connection, transaction
 from superoffice_hooks.admin.base import BoundedPaginator
 from superoffice_hooks.admin.export import bundle
 from superoffice_hooks.models import Delivery, Event
-from superoffice_hooks.trail import export, follow
-from superoffice_hooks.trail.export import CSV, NDJSON, Export, Selection
+from superoffice_hooks.trail import follow, selection
+from superoffice_hooks.trail.export import Export
+from superoffice_hooks.trail.formats import CSV, NDJSON
+from superoffice_hooks.trail.selection import Selection
 from tests.builders import body, post
 from tests.trail.histories import store, told
 
@@ -264,7 +266,7 @@ def test_no_transaction_is_open_while_it_is_made_whatever_atomic_requests_says(
     admin_client, monkeypatch
 ):
     assert connection.settings_dict["ATOMIC_REQUESTS"] is True
-    monkeypatch.setattr(export, "CHUNK", 2)
+    monkeypatch.setattr(selection, "CHUNK", 2)
     store(*(told(number) for number in range(6)))
     seen = []
 

@@ -87,11 +87,14 @@ def export(name: str, path: Path) -> dict[str, Any]:
     from django.contrib.auth import get_user_model
 
     from superoffice_hooks.models import Event
-    from superoffice_hooks.trail.export import FORMATS, Export, Selection, newest
+    from superoffice_hooks.trail.export import Export
+    from superoffice_hooks.trail.follow import settled
+    from superoffice_hooks.trail.formats import FORMATS
+    from superoffice_hooks.trail.selection import Selection
 
     def made(rows: Any) -> Export:
         user = get_user_model()(username="benchmark")
-        return Export(Selection(rows, newest(Event), user, {}), FORMATS[name])
+        return Export(Selection(rows, settled(), user, {}), FORMATS[name])
 
     everything = Event.objects.order_by("-occurred_at", "-id")
     for _ in made(everything.filter(pk=everything[0].pk)):
