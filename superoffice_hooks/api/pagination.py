@@ -84,6 +84,19 @@ class TrailPagination(CursorPagination):
         """Return the address of the page before this one, ``None`` on the first."""
         return self._link(self.previous)
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the OpenAPI schema of a page of rows with this one."""
+        address = (
+            "https://crm.example.com/superoffice/api/events/?cursor={}2026-03-02T08:33:17Z_4711"
+        )
+        link = {"type": "string", "format": "uri", "nullable": True}
+        properties = {
+            "next": link | {"example": address.format("")},
+            "previous": link | {"example": address.format(BACK)},
+            "results": schema,
+        }
+        return {"type": "object", "required": [*properties], "properties": properties}
+
     def _link(self, cursor: str | None) -> str | None:
         if cursor is None:
             return None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.apps import apps
-from django.urls import include, path
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from superoffice_hooks.api.deliveries import DeliveryViewSet
@@ -14,7 +14,7 @@ from superoffice_hooks.api.follow import FollowView
 from superoffice_hooks.api.records import RecordView, RelatedView
 from superoffice_hooks.api.summary import SummaryView
 from superoffice_hooks.models import Delivery, Event
-from superoffice_hooks.trail.export import FORMATS
+from superoffice_hooks.trail.formats import FORMATS
 
 router = SimpleRouter()
 router.register("events", EventViewSet, basename="event")
@@ -48,4 +48,6 @@ urlpatterns = [
 ]
 
 if apps.is_installed("drf_spectacular"):  # the extra "openapi"
-    urlpatterns.append(path("", include("superoffice_hooks.api.schema")))
+    from superoffice_hooks.api import schema
+
+    urlpatterns += schema.urlpatterns
