@@ -25,6 +25,10 @@ class ViewPermission(DjangoModelPermissions):
         method: ["%(app_label)s.view_%(model_name)s"] for method in ("GET", "HEAD", "OPTIONS")
     }
 
+    def _queryset(self, view: Any) -> Any:
+        """Return rows of the model; the user's own are asked for once this is passed."""
+        return view.queryset
+
 
 class TrailThrottle(ScopedRateThrottle):
     """Limits a resource to the rate that the site sets for its scope, if it sets one.
@@ -86,7 +90,7 @@ class TrailView(APIView):
     renderer_classes = (TrailRenderer,)
     parser_classes = ()
     content_negotiation_class = OneRepresentation
-    versioning_class = None
+    versioning_class = None  # a site's own would ask its version of ours
     http_method_names = ["get", "head", "options"]  # noqa: RUF012  # as Django declares it
     other_parameters: ClassVar[tuple[str, ...]] = ()
     trail_scope: ClassVar[str]

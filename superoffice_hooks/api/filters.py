@@ -1,5 +1,6 @@
 """The filters of the API. What they do not know is an error: no question may be overheard."""
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC
 from typing import Any, ClassVar
@@ -77,14 +78,25 @@ class ListFilter(django_filters.Filter):
         return qs if value is None else qs.filter(**{f"{self.field_name}__in": value})
 
 
+class IntegerField(forms.IntegerField):
+    """Takes digits, and nothing else that Python reads as a number."""
+
+    def to_python(self, value: Any) -> Any:
+        """Return the number, or ``None`` where the parameter is not given."""
+        if value is not None and not re.fullmatch(r"-?[0-9]{1,19}", value):
+            raise forms.ValidationError(self.error_messages["invalid"], "invalid")
+        return super().to_python(value)
+
+
 class IntegerFilter(django_filters.Filter):
     """Compares a number of 64 bits."""
 
-    field_class = forms.IntegerField
+    field_class = IntegerField
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(
             *args,
+            lookup_expr="exact",
             min_value=SMALLEST,
             max_value=LARGEST,
             error_messages={"invalid": gettext_lazy("Enter an integer of 64 bits.")},
@@ -169,6 +181,8 @@ class ChoiceFilter(django_filters.ChoiceFilter):
 
     def __init__(self, choices: Iterable[str], **kwargs: Any) -> None:
         super().__init__(
+            lookup_expr="exact",
+            null_label=None,
             choices=[(choice, choice) for choice in choices],
             error_messages={"invalid_choice": _one_of(choices)},
             **kwargs,
@@ -233,7 +247,7 @@ class EventFilter(FilterSet):
     primary_key = IntegerFilter()
     changed_by_associate_id = IntegerFilter()
     webhook_name = TextFilter()
-    event_id = django_filters.UUIDFilter()
+    event_id = django_filters.UUIDFilter(lookup_expr="exact")
     occurred_at_after = MomentFilter("occurred_at", "gte")
     occurred_at_before = MomentFilter("occurred_at", "lte")
     received_at_after = MomentFilter("received_at", "gte")
@@ -276,9 +290,8 @@ def refuse_unknown(request: Request, known: Iterable[str]) -> None:
     errors = {}
     for name, values in request.query_params.lists():
         if name not in known:
-            errors[name] = [
-                _("Unknown parameter. Known are: {known}.").format(known=", ".join(known))
-            ]
+            message = _("Unknown parameter. Known are: {known}.")
+            errors[name] = [message.format(known=", ".join(known) or _("none"))]
         elif "" in values and name.removesuffix("__in") not in EMPTIABLE:
             errors[name] = [_("A value is missing.")]
         elif len(values) > 1 and name not in REPEATABLE:
@@ -309,7 +322,13 @@ class StrictFilterBackend(DjangoFilterBackend):
     """Answers 400 to a query parameter that nothing reads, has no value, or comes twice."""
 
     def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
-        """Return the selected rows, or raise ``ValidationError`` that names the parameter."""
+        """Return the selected rows, or raise ``ValidationError`` that names the parameter.
+
+        One row alone is not filtered.
+        """
+        if getattr(view, "detail", False):
+            refuse_unknown(request, view.other_parameters)
+            return queryset
         filters = self.get_filterset_class(view, queryset)
         return select(filters, request, queryset, *view.other_parameters).qs
 

@@ -92,6 +92,8 @@ class RecordView(RecordResource):
         context = self.context(record)
         page = timeline(record, request.user, context["technical"], before)
         around = related(record, request.user) if before is None else None
+        if page is None and before is not None:
+            raise NotFound(_("The trail holds nothing of this record that is as old."))
         if page is None and not (around and around.mentions):
             raise NotFound(_("The trail holds nothing of this record."))
         shown: Any = {

@@ -1,9 +1,11 @@
 """What the API shows, in the wire's own words."""
 
 import base64
-from typing import Any
+from datetime import UTC
+from typing import Any, ClassVar, TypeVar
 
-from rest_framework import serializers
+from django.db import models
+from rest_framework import ISO_8601, serializers
 
 from superoffice_hooks.models import Delivery, Event, Outcome
 from superoffice_hooks.trail.history import Entry, FieldChange, GapKind, Provenance
@@ -27,7 +29,26 @@ TOLD = (
 )
 
 
-class RecordedEventSerializer(serializers.ModelSerializer[Event]):
+Row = TypeVar("Row", bound=models.Model)
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment in UTC and ISO 8601, whatever the site shows people: a cursor is made of it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"format": ISO_8601, "default_timezone": UTC, **options})
+
+
+class RowSerializer(serializers.ModelSerializer[Row]):
+    """One row of the trail, its moments in UTC."""
+
+    serializer_field_mapping: ClassVar = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.DateTimeField: MomentField,
+    }
+
+
+class RecordedEventSerializer(RowSerializer[Event]):
     """One event with its changed fields, deleted values and field values."""
 
     changed_fields = serializers.SerializerMethodField()
@@ -55,7 +76,7 @@ class EventSerializer(RecordedEventSerializer):
         read_only_fields = fields
 
 
-class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+class DeliverySerializer(RowSerializer[Delivery]):
     """One POST: what became of it and why, and its headers, which nothing proves."""
 
     outcome = serializers.ChoiceField(choices=Outcome.values, read_only=True)
@@ -121,7 +142,7 @@ class AssociateSerializer(serializers.Serializer[Any]):
     is_integration = serializers.BooleanField(help_text="Whether it is a program of the site's.")
 
 
-class EventReferenceSerializer(serializers.ModelSerializer[Event]):
+class EventReferenceSerializer(RowSerializer[Event]):
     """Which event it was."""
 
     class Meta:
@@ -241,7 +262,7 @@ class TimelineSerializer(RecordSerializer):
     """A record with a page of its timeline, newest first, and what happened around it."""
 
     url = serializers.CharField(allow_null=True, help_text="Where SuperOffice shows the record.")
-    trail_began = serializers.DateTimeField(
+    trail_began = MomentField(
         source="page.trail_began",
         default=None,
         allow_null=True,
@@ -294,9 +315,9 @@ class TenantCountSerializer(CountSerializer):
 class SummarySerializer(serializers.Serializer[Any]):
     """How many events there are in a period, from ``begin`` on and before ``end``."""
 
-    begin = serializers.DateTimeField()
-    end = serializers.DateTimeField()
-    counted_from = serializers.DateTimeField(
+    begin = MomentField()
+    end = MomentField()
+    counted_from = MomentField(
         help_text="Only the newest 100,000 events are counted: those from this moment on."
     )
     count = serializers.IntegerField()
@@ -319,9 +340,9 @@ class OutageFoundSerializer(serializers.Serializer[Any]):
 
     context_identifier = serializers.CharField()
     webhook = serializers.IntegerField()
-    stopped_at = serializers.DateTimeField()
+    stopped_at = MomentField()
     stopped = serializers.IntegerField()
-    started_at = serializers.DateTimeField(allow_null=True)
+    started_at = MomentField(allow_null=True)
     started = serializers.IntegerField(allow_null=True)
 
 
@@ -338,9 +359,9 @@ class GapFoundSerializer(RecordSerializer):
 
     kind = serializers.ChoiceField(choices=[kind.value for kind in GapKind])
     since = serializers.IntegerField(allow_null=True)
-    since_at = serializers.DateTimeField(allow_null=True)
+    since_at = MomentField(allow_null=True)
     until = serializers.IntegerField()
-    until_at = serializers.DateTimeField()
+    until_at = MomentField()
     moved = serializers.ListField(child=serializers.CharField())
 
 
@@ -359,12 +380,12 @@ class ManifestSerializer(serializers.Serializer[Any]):
     filter = serializers.DictField()
     order = serializers.CharField()
     until = serializers.IntegerField()
-    made_at = serializers.DateTimeField()
+    made_at = MomentField()
     made_by = serializers.CharField()
     made_with = serializers.CharField()
     count = serializers.IntegerField()
-    first = serializers.DateTimeField(allow_null=True)
-    last = serializers.DateTimeField(allow_null=True)
+    first = MomentField(allow_null=True)
+    last = MomentField(allow_null=True)
     files = serializers.DictField(child=FileSerializer())
     outages = OutagesFoundSerializer()
     gaps = GapsFoundSerializer(allow_null=True)

@@ -16,7 +16,7 @@ from superoffice_hooks.api.base import TrailView
 from superoffice_hooks.api.filters import FollowFilter, StrictFilterBackend, select
 from superoffice_hooks.api.serializers import SummarySerializer
 from superoffice_hooks.models import Event
-from superoffice_hooks.trail.activity import MAX_DAYS, Period, Summary, summary
+from superoffice_hooks.trail.activity import MAX_COUNTED, MAX_DAYS, Period, Summary, summary
 from superoffice_hooks.trail.scope import events_for
 
 USUAL_DAYS = 30
@@ -26,8 +26,8 @@ class SummaryView(TrailView, GenericAPIView[Event]):
     """How many events there are in a period by day, action, entity, associate and tenant.
 
     The period is what ``occurred_at_after`` and ``occurred_at_before`` leave, at most 366 days;
-    30 days where one of them is missing. The newest 100,000 events are counted, and of entities,
-    associates and tenants the 100 busiest given.
+    30 days where one of them is missing. The newest 100,000 events are counted, and of actions,
+    entities, associates and tenants the 100 busiest given.
     """
 
     queryset = Event.objects.all()
@@ -52,23 +52,29 @@ def _period(asked: dict[str, Any]) -> Period:
             first = last - timedelta(days=USUAL_DAYS)
         return Period.between(first, last)
     except (ValueError, OverflowError):
-        message = _("Enter a moment at most {days} days before {other}.")
-        text = message.format(days=MAX_DAYS, other="occurred_at_before")
-        raise ValidationError({"occurred_at_after": [text]}) from None
+        given = [name for name in ("occurred_at_after", "occurred_at_before") if asked[name]]
+        text = _("Enter a period of at most {days} days.").format(days=MAX_DAYS)
+        raise ValidationError({name: [text] for name in given}) from None
 
 
 def _shown(found: Summary) -> dict[str, Any]:
     actions = sum((Counter(counts) for counts in found.actions), Counter())
+    busiest = dict(actions.most_common(MAX_COUNTED))
     return {
         "begin": found.period.begin,
         "end": found.period.end,
         "counted_from": found.counted.begin,
         "count": found.total,
         "days": [
-            {"begin": begin, "end": end, "count": sum(counts.values()), "actions": counts}
+            {
+                "begin": begin,
+                "end": end,
+                "count": sum(counts.values()),
+                "actions": {name: count for name, count in counts.items() if name in busiest},
+            }
             for (begin, end), counts in zip(found.counted.buckets, found.actions, strict=True)
         ],
-        "actions": [{"action": name, "count": count} for name, count in actions.most_common()],
+        "actions": [{"action": name, "count": count} for name, count in busiest.items()],
         "entities": [{"entity": name, "count": count} for name, count in found.entities],
         "associates": [{**asdict(who), "count": count} for who, count in found.associates],
         "tenants": [{"context_identifier": name, "count": count} for name, count in found.tenants],

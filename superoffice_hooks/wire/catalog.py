@@ -130,13 +130,12 @@ def linked_record(field: str, value: object) -> tuple[str, int] | None:
 def linked_key(field: str, text: str) -> int | None:
     """Return the primary key that an id field of this value names, or ``None``.
 
-    Of the fields whose records ``related_records`` gives, and the record's own key: not those of
-    who registered and who updated the record.
+    Of the fields whose records ``related_records`` gives whatever else is told, and the record's
+    own key: not of who registered and updated it, nor of the ends of a relation, whose tables say
+    what they are.
     """
     name = same_field(field.rpartition(".")[2])
-    if name in _ENDS or (name in _ENTITY_OF_SPELLING and name not in _STAMPS):
-        return _key(text)
-    return None
+    return _key(text) if name in _ENTITY_OF_SPELLING and name not in _STAMPS else None
 
 
 def linked_ends(values: Mapping[str, object]) -> dict[str, tuple[str, int]]:
@@ -178,7 +177,6 @@ def related_records(
     return list(found)[:MAX_RELATED]
 
 
-_ENDS: Final = {same_field(record_field) for _, record_field in _RELATION_ENDS}
 _STAMPS: Final = {same_field("registered_associate_id"), same_field("updated_associate_id")}
 
 

@@ -4,6 +4,8 @@ import base64
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from superoffice_hooks.models import Delivery
 from tests.builders import body, encode, post
@@ -41,6 +43,12 @@ def test_the_list_is_last_first_and_has_no_bodies(stored):
         *("remote_address", "headers"),
     }
     assert "not UTF-8" in last["reason"]
+
+
+def test_the_list_does_not_read_the_bodies(stored):
+    with CaptureQueriesContext(connection) as queries:
+        stored.get(URL)
+    assert not [query for query in queries if '"body"' in query["sql"] or "`body`" in query["sql"]]
 
 
 def test_one_delivery_is_told_with_its_body(stored):

@@ -1,11 +1,14 @@
 """``api/events/``: what it answers, to whom, and what it refuses."""
 
 import json
+from base64 import b64encode
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from rest_framework.authentication import BasicAuthentication
 
+from superoffice_hooks.api.base import TrailView
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
 from tests.builders import body, post
 
@@ -77,6 +80,11 @@ class TestAnEvent:
         assert f'"{number}"' in answer.content.decode()
         assert (event["changed_by_associate_id"], event["primary_key"]) == (str(SAFE + 1), -SAFE)
 
+    def test_alone_takes_no_filter(self, reader):
+        post(body())
+        answer = reader.get(f"{URL}{Event.objects.get().pk}/", {"entity": "sale"})
+        assert (answer.status_code, list(answer.json())) == (400, ["entity"])
+
     @pytest.mark.parametrize("pk", ["0", "9" * 19, "9" * 30, "9" * 5000, "x", "-1", "1.5", "%00"])
     def test_that_is_not_there_is_404(self, reader, pk):
         assert reader.get(f"{URL}{pk}/").status_code == 404
@@ -94,6 +102,47 @@ class TestWhoMayRead:
     def test_nobody_without_the_view_permission(self, client, django_user_model, method, path):
         client.force_login(django_user_model.objects.create_user("clerk", is_staff=True))
         assert getattr(client, method)(URL + path).status_code == 403
+
+    def test_by_the_sites_own_authentication(self, client, django_user_model, monkeypatch):
+        monkeypatch.setattr(TrailView, "authentication_classes", [BasicAuthentication])
+        django_user_model.objects.create_superuser("program", password="a secret")
+        assert client.get(URL).status_code == 401
+        login = b64encode(b"program:a secret").decode()
+        answer = client.get(URL, headers={"authorization": f"Basic {login}"})
+        assert answer.status_code == 200
+
+    def test_nobody_is_asked_for_tenants_who_may_not_read(
+        self, client, django_user_model, settings
+    ):
+        def fails(user):
+            raise AssertionError("asked for a user without permission")
+
+        settings.SUPEROFFICE_HOOKS = {**settings.SUPEROFFICE_HOOKS, "CONTEXTS_FOR_USER": fails}
+        client.force_login(django_user_model.objects.create_user("clerk"))
+        assert client.get(URL).status_code == 403
+
+    def test_everybody_their_own_choices_only(self, scoped):
+        for context in ("Mine", "Theirs"):
+            kind = {"Entity": context, "Event": f"{context}.{context}", "WebhookName": context}
+            post(body(ContextIdentifier=context, Changes=[context], **kind))
+        assert scoped.get(f"{URL}choices/").json() == {
+            "entity": ["Mine"],
+            "action": ["Mine"],
+            "context_identifier": ["Mine"],
+            "webhook_name": ["Mine"],
+            "changed_field": None,
+        }
+
+    def test_and_who_may_see_all_chooses_among_all(self, reader):
+        for context in ("Acme", "Globex"):
+            post(body(ContextIdentifier=context))
+        assert reader.get(f"{URL}choices/").json() == {
+            "entity": ["contact"],
+            "action": ["changed"],
+            "context_identifier": ["Acme", "Globex"],
+            "webhook_name": ["Audit trail"],
+            "changed_field": ["name", "orgNr", "updated"],
+        }
 
     def test_everybody_their_own_tenants_only(self, scoped):
         for context in ("Mine", "mine", "Theirs", ""):

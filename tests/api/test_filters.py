@@ -51,7 +51,8 @@ def reader(admin_client):
             ContextIdentifier="",
             Changes=["Name", "phone"],
             WebhookName="",
-            FieldValues={"contactId": "1", "x_contact": "[I:1]"},
+            FieldValues={"contactId": "1", "x_contact": "[I:1]", "størrelse": 3, "0": "nil"}
+            | {'a"b': "quote", "Infinity": "Infinity", "a.b__c$": True, "source_record": 1},
             Values={"contact_id": 1, "person_id": 4711, "text1": "x"},
         )
     )
@@ -137,6 +138,17 @@ SELECTS = [
     ({"field_value": "x_contact:1", "primary_key": BIG}, [BIG]),
     ({"field_value": "name:Fjordbygg AS", "primary_key": 1}, [1]),
     ({"field_value": ["contact_id:1", "person_id:1"]}, []),
+    ({"field_value": ["contactId:1"] * 51}, [BIG]),
+    *(
+        ({"field_value": pair, "primary_key": BIG}, [BIG])
+        for pair in ("størrelse:3", "0:nil", 'a"b:quote', "Infinity:Infinity", "a.b__c$:true")
+    ),
+    ({"field_value": "source_record:1", "primary_key": BIG}, [BIG]),
+    *(
+        ({"field_value": f"{name}:{value}", "primary_key": 1}, [])
+        for name in ("99999999999", "-1", "1_0", "\u0663", "name", "$", '"', "\\")
+        for value in ("NaN", "-Infinity", "1e999", "null", "[1]", "x")
+    ),
     ({"deleted_value": "contact_id:1"}, [BIG]),
     ({"deleted_value": "person_id:4711"}, [BIG]),
     ({"deleted_value": "person_id:1"}, []),
@@ -157,7 +169,19 @@ REFUSED = [
     *(
         (name, value)
         for name in ("primary_key", "changed_by_associate_id")
-        for value in ("x", "1.5", str(2**63), "9" * 5000, "", "1\0", ["1", "2"], "\u0660x")
+        for value in (
+            "x",
+            "1.5",
+            str(2**63),
+            "9" * 5000,
+            "",
+            "1\0",
+            ["1", "2"],
+            "\u0661",
+            "1_0",
+            "+1",
+            " 1",
+        )
     ),
     ("event_id", "not-a-guid"),
     ("event_id", ""),
@@ -199,6 +223,7 @@ REFUSED = [
     ("field_value", "contact_id:0"),
     ("field_value", "contact_id:" + "9" * 5000),
     ("field_value", "updated_associate_id:12"),
+    ("field_value", "source_record:1"),
     ("field_value", ["contact_id:1", "name:x"]),
     ("deleted_value", "contact_id"),
     ("deleted_value", "text1:x"),
@@ -245,6 +270,10 @@ SAYS = {
     "field_value": ("name:x", "primary_key"),
     "deleted_value": ("x", "contact_id:21"),
     "entity__in": (",".join("x" * 51), "50"),
+    "event_id": ("x", "UUID"),
+    "page_size": ("201", "200"),
+    "cursor": ("x", "2026-03-02T09:15:27Z_4711"),
+    "entities": ("x", "entity, entity__in"),
 }
 
 

@@ -1,6 +1,9 @@
 """``api/events/follow/``: the recipe of the README, as a program carries it out."""
 
+import threading
+
 import pytest
+from django.db import connection, transaction
 
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail import follow
@@ -100,6 +103,48 @@ def test_the_reader_gets_the_events_of_their_tenants_alone(scoped):
     answer = scoped.get(URL).json()
     assert [event["context_identifier"] for event in answer["results"]] == ["Mine"]
     assert answer["next"].endswith(f"cursor={Event.objects.latest('pk').pk}")
+
+
+@pytest.mark.parametrize("path", ["events/follow/", "events/manifest/", "events/export.csv"])
+def test_the_answer_is_in_no_transaction_whatever_the_site_has(reader, settings, path):
+    def outside(user):
+        assert connection.settings_dict["ATOMIC_REQUESTS"]
+        found.append(connection.in_atomic_block)
+
+    found = []
+    settings.SUPEROFFICE_HOOKS = {**settings.SUPEROFFICE_HOOKS, "CONTEXTS_FOR_USER": outside}
+    assert reader.get(f"/superoffice/api/{path}").status_code == 200
+    assert set(found) == {False}
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time.")
+@pytest.mark.parametrize("path", ["events/follow/", "events/manifest/", "events/export.csv"])
+def test_who_writes_for_long_makes_the_answer_503(admin_client, monkeypatch, path):
+    monkeypatch.setattr(follow, "PATIENCE", 1)
+    post(body(PrimaryKey=1))
+    writing, done = Event(), Event.objects.get()
+    for field in Event._meta.concrete_fields:
+        setattr(writing, field.attname, getattr(done, field.attname))
+    writing.pk, writing.primary_key = None, 2
+    inserted, asked = threading.Event(), threading.Event()
+
+    def write():
+        with transaction.atomic():
+            writing.save(force_insert=True)
+            inserted.set()
+            asked.wait(30)
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    inserted.wait(30)
+    post(body(PrimaryKey=3))
+    answer = admin_client.get(f"/superoffice/api/{path}")
+    asked.set()
+    writer.join()
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    assert "1 seconds" in answer.json()["detail"]
+    assert poll(admin_client, URL)[0] == [1, 2, 3]
 
 
 def test_nothing_new_is_not_sent_again(admin_client):

@@ -1,7 +1,7 @@
 """The cursor of ``api/events/``: it visits each event once, and no page is without a bound."""
 
 from itertools import chain
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -134,6 +134,30 @@ def test_every_order_is_walked_there_and_back(stored, admin_client, order):
     while following := admin_client.get(url).json()["next"]:
         url = following
     assert flat(reversed(walk(admin_client, url, "previous"))) == flat(there)
+
+
+@pytest.mark.parametrize("size", [26, 17])
+def test_before_the_first_page_is_none(stored, admin_client, size):
+    url = f"{URL}?page_size={size}"
+    first = admin_client.get(url).json()
+    while following := admin_client.get(url).json()["next"]:
+        url = following
+    back = [admin_client.get(url).json()]
+    while back[-1]["previous"]:
+        back.append(admin_client.get(back[-1]["previous"]).json())
+    assert [event["id"] for event in back[-1]["results"]] == [e["id"] for e in first["results"]]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Oslo", "Asia/Kathmandu"])
+def test_moments_are_in_utc_wherever_the_site_is(stored, admin_client, zone, settings):
+    settings.TIME_ZONE = zone
+    settings.REST_FRAMEWORK = {"DATETIME_FORMAT": "%d.%m.%Y"}
+    page = admin_client.get(URL, {"page_size": 3}).json()
+    last = page["results"][-1]
+    place = f"{last['occurred_at']}_{last['id']}"
+    assert f"cursor={quote(place)}" in page["next"]
+    following = admin_client.get(URL, {"cursor": place, "page_size": 200}).json()
+    assert [event["id"] for event in following["results"]] == in_order()[3:]
 
 
 def test_a_link_holds_nothing_but_the_question_and_the_cursor(stored, admin_client):

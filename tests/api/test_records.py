@@ -63,6 +63,7 @@ class TestAStory:
             "primary_key": 4711,
             "url": "https://crm.example.com/4711",
         }
+        assert {entry["event"]["flags"] == [] for entry in told["entries"]} == {True}
         assert (told["trail_began"], told["has_created"]) == ("2026-03-01T10:00:00Z", True)
         assert [entry["event"]["occurred_at"][8:10] for entry in told["entries"]] == [
             *("08", "07", "05", "02", "01"),
@@ -190,10 +191,10 @@ class TestALongStory:
         assert costs(COMPANY) == costs(f"{API}Other/contact/1/") == 10
 
     def test_around_a_record_is_paged_too(self, long):
-        for number in range(55):
+        for number in range(75):
             entity = "person" if number % 5 else "sale"
             tell(1, f"{entity}.changed", PrimaryKey=number, FieldValues={"contact_id": 4711})
-        for query, expected in (("", 55), ("?of=person", 44), ("?of=sale", 11), ("?of=x", 0)):
+        for query, expected in (("", 75), ("?of=person", 60), ("?of=sale", 15), ("?of=x", 0)):
             seen, url = [], f"{COMPANY}related/{query}"
             while url:
                 page = long.get(url).json()
