@@ -1,6 +1,5 @@
 """What the API shows, in the wire's own words."""
 
-import base64
 from datetime import UTC
 from typing import Any, ClassVar, TypeVar
 
@@ -10,24 +9,7 @@ from rest_framework import ISO_8601, serializers
 from superoffice_hooks.models import Delivery, Event, Outcome
 from superoffice_hooks.trail.history import Entry, FieldChange, GapKind, Provenance
 from superoffice_hooks.trail.record import Record
-
-TOLD = (
-    "id",
-    "event_id",
-    "name",
-    "entity",
-    "action",
-    "primary_key",
-    "context_identifier",
-    "changed_by_associate_id",
-    "webhook_name",
-    "occurred_at",
-    "received_at",
-    "changed_fields",
-    "deleted_values",
-    "field_values",
-)
-
+from superoffice_hooks.trail.selection import DeliveryRows, EventRows, body_text
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -56,7 +38,7 @@ class RecordedEventSerializer(RowSerializer[Event]):
 
     class Meta:
         model = Event
-        fields: tuple[str, ...] = (*TOLD, "flags")
+        fields: tuple[str, ...] = tuple(name for name in EventRows.columns if name != "properties")
         read_only_fields = fields
 
     def get_changed_fields(self, event: Event) -> list[str]:
@@ -72,7 +54,7 @@ class EventSerializer(RecordedEventSerializer):
     """One event, and the keys of its body that are not SuperOffice's own."""
 
     class Meta(RecordedEventSerializer.Meta):
-        fields = (*TOLD, "properties", "flags")
+        fields = EventRows.columns
         read_only_fields = fields
 
 
@@ -83,17 +65,8 @@ class DeliverySerializer(RowSerializer[Delivery]):
 
     class Meta:
         model = Delivery
-        fields: tuple[str, ...] = (
-            "id",
-            "endpoint",
-            "received_at",
-            "outcome",
-            "reason",
-            "event",
-            "signature",
-            "key_id",
-            "remote_address",
-            "headers",
+        fields: tuple[str, ...] = tuple(
+            name for name in DeliveryRows.columns if not name.startswith("body")
         )
         read_only_fields = fields
 
@@ -105,24 +78,16 @@ class WholeDeliverySerializer(DeliverySerializer):
     body_encoding = serializers.SerializerMethodField()
 
     class Meta(DeliverySerializer.Meta):
-        fields = (*DeliverySerializer.Meta.fields, "body", "body_encoding")
+        fields = DeliveryRows.columns
         read_only_fields = fields
 
     def get_body(self, delivery: Delivery) -> str:
         """The bytes as they came."""
-        body = bytes(delivery.body)
-        try:
-            return body.decode()
-        except UnicodeDecodeError:
-            return base64.b64encode(body).decode()
+        return body_text(bytes(delivery.body))[1]
 
     def get_body_encoding(self, delivery: Delivery) -> str:
         """How ``body`` holds the bytes: ``utf-8`` or ``base64``."""
-        try:
-            bytes(delivery.body).decode()
-        except UnicodeDecodeError:
-            return "base64"
-        return "utf-8"
+        return body_text(bytes(delivery.body))[0]
 
 
 class RecordSerializer(serializers.Serializer[Record]):

@@ -190,11 +190,12 @@ class DeliveryRows:
             for row in rows.values(*own, context_identifier=F("event__context_identifier"))
         }
         for row in found.values():
-            row["body_encoding"], row["body"] = _text(bytes(row["body"]))
+            row["body_encoding"], row["body"] = body_text(bytes(row["body"]))
         return found
 
 
-def _text(body: bytes) -> tuple[str, str]:
+def body_text(body: bytes) -> tuple[str, str]:
+    """Return how a body is told, and its text: ``utf-8``, or ``base64`` of what is not UTF-8."""
     try:
         return "utf-8", body.decode()
     except UnicodeDecodeError:
