@@ -123,3 +123,11 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
+
+# Who exported what is said at this level.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"superoffice_hooks.trail.export": {"handlers": ["console"], "level": "INFO"}},
+}

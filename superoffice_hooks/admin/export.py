@@ -91,8 +91,10 @@ class ExportActions(ReadOnlyAdmin):
 
 def _narrowed_by(request: HttpRequest) -> dict[str, Any]:
     """Return what the rows were chosen by: the list's filters, and the check boxes."""
-    chosen = {
-        name: values for name, values in request.GET.lists() if name not in (PAGE_VAR, ORDER_VAR)
+    chosen: dict[str, Any] = {
+        name: values if len(values) > 1 else values[0]
+        for name, values in request.GET.lists()
+        if name not in (PAGE_VAR, ORDER_VAR)
     }
     if request.POST.get("select_across", "0") in ("", "0"):
         chosen["id"] = request.POST.getlist(ACTION_CHECKBOX_NAME)

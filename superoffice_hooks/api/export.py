@@ -91,6 +91,11 @@ class ExportView(SelectionView):
         if cursor is not None and "until" not in request.query_params:
             message = _("Enter the until of the export that goes on here.")
             raise ValidationError({"until": [message]})
+        if place is not None and selection.contradicts(place):
+            message = _(
+                "Enter the {field} of the last row and its id, such as 2026-03-02T09:15:27Z_4711."
+            )
+            raise ValidationError({"cursor": [message.format(field=selection.moment)]})
         export = Export(selection, FORMATS[self.file_format], place)
         response = respond(request._request, export, export.filename, export.format.content_type)
         here = request.build_absolute_uri(f"manifest/{_question(request)}")

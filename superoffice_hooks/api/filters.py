@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any, ClassVar
 
 import django_filters
 from django import forms
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,6 +19,7 @@ from rest_framework.request import Request
 
 from superoffice_hooks.models import Delivery, Event, Outcome
 from superoffice_hooks.models.event import EventQuerySet
+from superoffice_hooks.trail.activity import TICK, midnight
 from superoffice_hooks.trail.holding import holding, is_indexed, telling
 
 MAX_LISTED = 50  # values of a list, or of a parameter that is given again
@@ -25,6 +27,8 @@ SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 # On-site installations have the empty context identifier; a test event has no action.
 EMPTIABLE = ("context_identifier", "action", "webhook_name")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d\S*)?", re.ASCII)
+
 REPEATABLE = ("changed_field", "deleted_value", "field_value")
 
 
@@ -60,6 +64,7 @@ class ListField(TextField):
         texts = value.split(",")
         if len(texts) > MAX_LISTED:
             raise forms.ValidationError(_too_many())
+        texts = [texts[0], *(text.lstrip(" ") for text in texts[1:])]  # as people write lists
         if "" in texts and not self.can_be_empty:
             raise forms.ValidationError(_("A value is missing between two commas."))
         return texts
@@ -105,16 +110,31 @@ class IntegerFilter(django_filters.Filter):
 
 
 class MomentField(IsoDateTimeField):
-    """An ISO 8601 moment; without offset it is in the current time zone."""
+    """An ISO 8601 moment, or a date, as the filters of the admin take them.
+
+    A date is the whole day: as an end it is the day's last moment. Without offset it is in the
+    current time zone.
+    """
 
     default_error_messages: ClassVar = {
-        "invalid": gettext_lazy("Enter a moment in ISO 8601, such as 2026-03-02T09:15:27Z.")
+        "invalid": gettext_lazy(
+            "Enter a date or a moment in ISO 8601, such as 2026-03-02 or 2026-03-02T09:15:27Z; "
+            "the + of an offset is written %2B."
+        )
     }
+
+    def __init__(self, *args: Any, is_end: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_end = is_end
 
     def to_python(self, value: Any) -> Any:
         """Return the moment in UTC, in which the calendar ends earlier for some of them."""
+        if value and not _MOMENT.fullmatch(value):
+            raise forms.ValidationError(self.error_messages["invalid"], "invalid")
         moment = super().to_python(value)
         try:
+            if moment and self.is_end and len(value) == len("2026-03-02"):
+                moment = midnight(timezone.localdate(moment) + timedelta(days=1)) - TICK
             return moment and moment.astimezone(UTC)
         except OverflowError:
             raise forms.ValidationError(self.error_messages["invalid"], "invalid") from None
@@ -124,6 +144,9 @@ class MomentFilter(django_filters.Filter):
     """Compares a moment."""
 
     field_class = MomentField
+
+    def __init__(self, field_name: str, lookup_expr: str, **kwargs: Any) -> None:
+        super().__init__(field_name, lookup_expr, is_end=lookup_expr == "lte", **kwargs)
 
 
 class RepeatedField(forms.Field):

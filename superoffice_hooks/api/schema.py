@@ -115,17 +115,17 @@ FILTERS: dict[str, tuple[str, Any]] = {
     "webhook_name": ("The name of the webhook in SuperOffice.", EXAMPLE["webhook_name"]),
     "event_id": ("The GUID that SuperOffice gave the event.", EXAMPLE["event_id"]),
     "occurred_at_after": (
-        "From this moment on, by SuperOffice's clock; without offset it is in the site's time "
-        "zone.",
+        "From this moment or day on, by SuperOffice's clock; without offset it is in the site's "
+        "time zone.",
         "2026-03-02T00:00:00Z",
     ),
     "occurred_at_before": (
-        "Until and including this moment, by SuperOffice's clock.",
+        "Until and including this moment or day, by SuperOffice's clock.",
         "2026-03-03T00:00:00Z",
     ),
     "received_at_after": ("Arrived from this moment on.", "2026-03-02T01:00:00+01:00"),
     "received_at_before": ("Arrived until and including this moment.", "2099-12-31T23:59:59Z"),
-    "changed_field": ("Names this field as changed; given again, all of them.", ["name", "orgNr"]),
+    "changed_field": ("Names this field as changed; given again, all of them.", ["name"]),
     "deleted_value": (
         "A value of the row that was deleted; given again, all of them. Other fields than the ids "
         "of records need primary_key or event_id too.",
@@ -414,7 +414,8 @@ class TrailSchema(AutoSchema):
             found = self.view.get_serializer_class()
         if found is EventSerializer:
             examples = [OpenApiExample(EXAMPLE["name"], EXAMPLE)]
-        return {200: OpenApiResponse(found, get_doc(found), examples)}
+        whole = self.view.__class__ if self.action == "list" else found
+        return {200: OpenApiResponse(found, get_doc(whole), examples)}
 
     def get_serializer_name(self, serializer: Any, direction: Any) -> str:
         """Return a name that the serializers of a site do not have."""
@@ -440,7 +441,8 @@ def _filter(name: str, of: django_filters.Filter) -> OpenApiParameter:
         case IntegerFilter():
             schema = BIGINT
         case MomentFilter():
-            schema = {"type": "string", "format": "date-time"}
+            formats = ("date-time", "date")
+            schema = {"anyOf": [{"type": "string", "format": name} for name in formats]}
         case django_filters.UUIDFilter():
             schema = {"type": "string", "format": "uuid"}
         case ChoiceFilter():

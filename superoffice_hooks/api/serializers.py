@@ -51,7 +51,7 @@ class RecordedEventSerializer(RowSerializer[Event]):
 
 
 class EventSerializer(RecordedEventSerializer):
-    """One event, and the keys of its body that are not SuperOffice's own."""
+    """One event, with the keys of its body that are not SuperOffice's own in ``properties``."""
 
     class Meta(RecordedEventSerializer.Meta):
         fields = EventRows.columns
@@ -343,6 +343,11 @@ class ManifestSerializer(serializers.Serializer[Any]):
 
     what = serializers.ChoiceField(choices=["events", "deliveries"])
     filter = serializers.DictField()
+    contexts = serializers.ListField(
+        child=serializers.CharField(allow_blank=True),
+        allow_null=True,
+        help_text="The tenants that the user may see; null for all.",
+    )
     order = serializers.CharField()
     until = serializers.IntegerField()
     made_at = MomentField()

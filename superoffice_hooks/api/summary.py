@@ -25,9 +25,9 @@ USUAL_DAYS = 30
 class SummaryView(TrailView, GenericAPIView[Event]):
     """How many events there are in a period by day, action, entity, associate and tenant.
 
-    The period is what ``occurred_at_after`` and ``occurred_at_before`` leave, at most 366 days;
-    30 days where one of them is missing. The newest 100,000 events are counted, and of actions,
-    entities, associates and tenants the 100 busiest given.
+    The period is from ``occurred_at_after``, by default 30 days before its end, to
+    ``occurred_at_before``, by default now: at most 366 days. The newest 100,000 events are
+    counted, and of actions, entities, associates and tenants the 100 busiest given.
     """
 
     queryset = Event.objects.all()
@@ -47,7 +47,7 @@ def _period(asked: dict[str, Any]) -> Period:
     first, last = asked["occurred_at_after"], asked["occurred_at_before"]
     try:
         if last is None:
-            last = timezone.now() if first is None else first + timedelta(days=USUAL_DAYS)
+            last = timezone.now()
         if first is None:
             first = last - timedelta(days=USUAL_DAYS)
         return Period.between(first, last)

@@ -15,6 +15,7 @@ from superoffice_hooks.trail.history import Gap
 from superoffice_hooks.trail.outages import Outage, outages
 from superoffice_hooks.trail.place import Place
 from superoffice_hooks.trail.record import Record
+from superoffice_hooks.trail.scope import contexts_for
 from superoffice_hooks.trail.selection import EventRows, Row, Selection
 from superoffice_hooks.trail.timeline import timeline
 
@@ -88,9 +89,11 @@ class Contents:
         missing from the trail it does not say.
         """
         selection = self.selection
+        contexts = contexts_for(selection.user)
         return {
             "what": selection.source.what,
             "filter": selection.filter,
+            "contexts": None if contexts is None else sorted(contexts),
             "order": selection.order,
             "until": selection.until,
             "made_at": moment_text(timezone.now()),

@@ -56,13 +56,12 @@ class Selection:
         the order. Asks the database that is written to: a replica may not have got so far.
         """
         order, source = self.order, self.source
-        at = order.removeprefix("-") if order.removeprefix("-") != "id" else "received_at"
         alias = router.db_for_write(self.rows.model)
         rows = (
             self.rows.using(alias)
             .filter(pk__lte=self.until)
             .order_by(order, "-id" if order.startswith("-") else "id")
-            .values_list("pk", at, source.weight)
+            .values_list("pk", self.moment, source.weight)
         )
         more = True
         while more:
@@ -73,6 +72,18 @@ class Selection:
             for pks in _portions(source.weigh({pk: size for pk, _, size in chunk}, alias)):
                 found = source.read(pks, alias)
                 yield [found.pop(pk) for pk in pks if pk in found]
+
+    @property
+    def moment(self) -> str:
+        """The column whose time stands in a place."""
+        column = self.order.removeprefix("-")
+        return "received_at" if column == "id" else column
+
+    def contradicts(self, place: Place) -> bool:
+        """Whether the row of this place has another time than the place says."""
+        rows = self.rows.model._default_manager.using(router.db_for_write(self.rows.model))
+        at = rows.filter(pk=place.pk).values_list(self.moment, flat=True).first()
+        return at is not None and at != place.at
 
     def includes(self, pks: Collection[int]) -> set[int]:
         """Return which of these ids the selection has."""

@@ -10,6 +10,7 @@ import re
 import pytest
 
 from superoffice_hooks.models import Delivery, Event
+from superoffice_hooks.trail.place import Place
 from tests.api.test_pagination import flat, walk
 from tests.builders import body, post
 from tests.payloads import PAYLOADS
@@ -83,6 +84,7 @@ def test_the_manifest_tells_what_an_export_holds(stored, form, query):
     }
     assert (manifest["filter"], manifest["what"], manifest["made_by"]) == (query, "events", "admin")
     assert manifest["count"] == len(lines_of(content, form)) - (form == "csv")
+    assert manifest["contexts"] is None
 
 
 @pytest.mark.parametrize("order", ["-occurred_at", "occurred_at", "received_at"])
@@ -124,6 +126,22 @@ def test_what_cannot_be_answered_is_refused(stored, form, query, name):
     answer = stored.get(API + form, query)
     assert (answer.status_code, list(answer.json())) == (400, [name])
     assert answer["Content-Type"] == "application/json"
+
+
+@pytest.mark.django_db(transaction=True)  # goes on after an error
+@pytest.mark.parametrize("path", ["events/export.ndjson", "deliveries/export.csv"])
+def test_a_cursor_of_another_time_than_its_row_is_refused(stored, path):
+    model = Event if "events" in path else Delivery
+    row, until = model.objects.earliest("pk"), model.objects.latest("pk").pk
+    wrong = row.occurred_at if model is Event else row.received_at.replace(microsecond=1)
+    query = {"cursor": str(Place(wrong, row.pk)), "until": until, "ordering": "received_at"}
+    answer = stored.get(API + path, query)
+    assert (answer.status_code, list(answer.json())) == (400, ["cursor"])
+    assert "received_at" in answer.json()["cursor"][0]
+    query["cursor"] = str(Place(row.received_at, row.pk))
+    _, content = taken(stored, API + path, **query)
+    form = path.rpartition(".")[2]
+    assert len(lines_of(content, form)) == model.objects.count() - 1
 
 
 def test_deliveries_are_exported_with_their_bytes(stored):
@@ -175,6 +193,7 @@ def test_nobody_takes_what_they_may_not_see(scoped, path):
     assert b"Theirs" not in content
     manifest = scoped.get(f"{API}events/manifest/").json()
     assert (manifest["count"], manifest["outages"]["tenants"]) == (1, 1)
+    assert manifest["contexts"] == ["Mine"]
     _, content = taken(scoped, API + path, context_identifier="Theirs")
     assert b"Theirs" not in content
 

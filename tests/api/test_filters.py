@@ -76,6 +76,7 @@ SELECTS = [
     ({"entity": "SALE"}, []),
     ({"entity__in": "sale,contact"}, [2, 1]),
     ({"entity__in": "sale"}, [2]),
+    ({"entity__in": "sale, contact"}, [2, 1]),
     ({"entity__in": "Sale"}, []),
     ({"entity__in": ",".join(["x"] * 49 + ["sale"])}, [2]),
     ({"action": "changed"}, [1]),
@@ -99,7 +100,10 @@ SELECTS = [
     ({"occurred_at_after": "2026-03-02T10:00:00.000001Z"}, [BIG]),
     ({"occurred_at_before": "2026-03-02T10:00:00Z"}, [2, 1]),
     ({"occurred_at_before": "2026-03-02T11:00:00+02:00"}, [1]),
-    ({"occurred_at_after": "2026-03-02", "occurred_at_before": "2026-03-03"}, [2]),
+    ({"occurred_at_after": "2026-03-02", "occurred_at_before": "2026-03-03"}, [BIG, 2]),
+    ({"occurred_at_after": "2026-03-02", "occurred_at_before": "2026-03-02"}, [2]),
+    ({"received_at_after": "2026-03-10", "received_at_before": "2026-03-10"}, [1]),
+    ({"occurred_at_before": "2026-03-03T00:00"}, [2, 1]),
     (
         {
             "occurred_at_after": "2026-03-02T10:00:00Z",
@@ -191,7 +195,17 @@ REFUSED = [
         for field in ("occurred_at", "received_at")
         for side in ("after", "before")
         for value in (
-            *("yesterday", "noon", "", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+10:00"),
+            *(
+                "yesterday",
+                "noon",
+                "",
+                "2026-W10",
+                "20260302",
+                "9999-12-31T25:00",
+                "2026-13-01",
+                "2026-02-30T00:00:00Z",
+                "0001-01-01T00:00:00+10:00",
+            ),
             *("9999-12-31T23:59:59-10:00", ["2026-01-01", "2026-01-02"]),
         )
     ),
@@ -266,6 +280,7 @@ def test_a_span_that_ends_before_it_begins_is_refused(reader, field):
 SAYS = {
     "primary_key": ("x", "64 bits"),
     "occurred_at_after": ("x", "2026-03-02T09:15:27Z"),
+    "occurred_at_before": ("2026-03-02T09:15:27 01:00", "%2B"),
     "ordering": ("x", "-occurred_at, occurred_at, -received_at, received_at"),
     "field_value": ("name:x", "primary_key"),
     "deleted_value": ("x", "contact_id:21"),

@@ -15,6 +15,7 @@ from tests.builders import body, post
 from tests.payloads import PAYLOADS
 
 URL = "/superoffice/api/summary/"
+TODAY = datetime.now(UTC)
 EVENTS = "/superoffice/api/events/"
 
 pytestmark = pytest.mark.django_db
@@ -142,12 +143,13 @@ def test_a_day_begins_where_the_site_is(stored, settings):
 @pytest.mark.parametrize(
     ("query", "begin", "end"),
     [
-        ({"occurred_at_after": "2026-03-01T00:00Z"}, "2026-03-01", "2026-03-31"),
         ({"occurred_at_before": "2026-03-31T00:00Z"}, "2026-03-01", "2026-03-31"),
+        ({"occurred_at_before": "2026-03-31"}, "2026-03-01", "2026-04-01"),
+        ({"occurred_at_after": f"{TODAY:%Y}-01-01"}, f"{TODAY:%Y}-01-01", f"{TODAY:%Y-%m-%d}"),
     ],
-    ids=["no end", "no beginning"],
+    ids=["no beginning", "a day", "no end"],
 )
-def test_is_of_thirty_days_where_an_end_is_missing(admin_client, query, begin, end):
+def test_begins_thirty_days_earlier_and_ends_now_unless_asked(admin_client, query, begin, end):
     found = admin_client.get(URL, query).json()
     assert (found["begin"][:10], found["end"][:10]) == (begin, end)
 
@@ -162,7 +164,7 @@ def test_is_of_the_last_thirty_days_where_nothing_is_asked(admin_client):
     "query",
     [
         {"occurred_at_after": "2024-01-01", "occurred_at_before": "2026-01-01"},
-        {"occurred_at_after": "2024-01-01", "occurred_at_before": "2025-01-02"},
+        {"occurred_at_after": "2024-01-01", "occurred_at_before": "2025-01-03"},
         {"occurred_at_before": "9999-12-31T23:59:59.999999Z"},
         {"occurred_at_after": "2026-01-02", "occurred_at_before": "2026-01-01"},
         {"occurred_at_after": "9999-12-30T00:00:00Z"},
@@ -181,8 +183,9 @@ def test_what_cannot_be_answered_is_refused(admin_client, query):
 
 
 def test_a_year_has_each_of_its_days(admin_client):
-    span = {"occurred_at_after": "2024-01-01", "occurred_at_before": "2025-01-01"}
-    assert len(admin_client.get(URL, span).json()["days"]) == 367
+    span = {"occurred_at_after": "2024-01-01", "occurred_at_before": "2024-12-31"}
+    days = admin_client.get(URL, span).json()["days"]
+    assert (len(days), days[-1]["end"]) == (366, "2025-01-01T00:00:00Z")
 
 
 def test_only_the_newest_are_counted_and_it_says_from_when(stored, monkeypatch):
