@@ -92,9 +92,7 @@ class ExportView(SelectionView):
             message = _("Enter the until of the export that goes on here.")
             raise ValidationError({"until": [message]})
         if place is not None and selection.contradicts(place):
-            message = _(
-                "Enter the {field} of the last row and its id, such as 2026-03-02T09:15:27Z_4711."
-            )
+            message = _("Enter the {field} of the last row and its id, with _ between them.")
             raise ValidationError({"cursor": [message.format(field=selection.moment)]})
         export = Export(selection, FORMATS[self.file_format], place)
         response = respond(request._request, export, export.filename, export.format.content_type)
