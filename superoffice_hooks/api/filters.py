@@ -27,9 +27,9 @@ SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 # On-site installations have the empty context identifier; a test event has no action.
 EMPTIABLE = ("context_identifier", "action", "webhook_name")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d\S*)?", re.ASCII)
-
 REPEATABLE = ("changed_field", "deleted_value", "field_value")
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d\S*)?", re.ASCII)
 
 
 class TextField(forms.CharField):
@@ -286,8 +286,8 @@ class EventFilter(FilterSet):
         form = SpanForm
 
 
-class FollowFilter(EventFilter):
-    """Selects events to be followed, of which there is one order."""
+class UnorderedEventFilter(EventFilter):
+    """Selects events where there is one order, or none."""
 
     ordering = None  # type: ignore[assignment]  # how django-filter takes one away
 

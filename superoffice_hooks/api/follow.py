@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from superoffice_hooks.api.base import TrailView, non_atomic
-from superoffice_hooks.api.filters import FollowFilter, StrictFilterBackend
+from superoffice_hooks.api.filters import StrictFilterBackend, UnorderedEventFilter
 from superoffice_hooks.api.pagination import TrailPagination
 from superoffice_hooks.api.serializers import EventSerializer
 from superoffice_hooks.models import Event
@@ -43,7 +43,7 @@ class FollowView(TrailView, GenericAPIView[Event]):
     queryset = Event.objects.all()
     serializer_class = EventSerializer
     filter_backends = (StrictFilterBackend,)
-    filterset_class = FollowFilter
+    filterset_class = UnorderedEventFilter
     other_parameters = ("cursor", "page_size")
     trail_scope = "superoffice_follow"
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from superoffice_hooks.api.base import TrailView
-from superoffice_hooks.api.filters import FollowFilter, StrictFilterBackend, select
+from superoffice_hooks.api.filters import StrictFilterBackend, UnorderedEventFilter, select
 from superoffice_hooks.api.serializers import SummarySerializer
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail.activity import MAX_COUNTED, MAX_DAYS, Period, Summary, summary
@@ -33,12 +33,12 @@ class SummaryView(TrailView, GenericAPIView[Event]):
     queryset = Event.objects.all()
     serializer_class = SummarySerializer
     filter_backends = (StrictFilterBackend,)
-    filterset_class = FollowFilter
+    filterset_class = UnorderedEventFilter
     trail_scope = "superoffice_summary"
 
     def get(self, request: Request) -> Response:
         """Answer with the figures of the selected events."""
-        selection = select(FollowFilter, request, events_for(request.user))
+        selection = select(UnorderedEventFilter, request, events_for(request.user))
         period = _period(selection.form.cleaned_data)
         return Response(SummarySerializer(_shown(summary(period, selection.qs))).data)
 

@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from superoffice_hooks import __version__
 from superoffice_hooks.api import schema
-from superoffice_hooks.api.filters import DeliveryFilter, EventFilter, FollowFilter
+from superoffice_hooks.api.filters import DeliveryFilter, EventFilter, UnorderedEventFilter
 from superoffice_hooks.models import Delivery, Event
 from tests.builders import body, post
 from tests.payloads import PAYLOADS
@@ -30,11 +30,11 @@ ROOT = Path(__file__).parents[2]
 
 FILTERED = {
     "events/": EventFilter,
-    "events/follow/": FollowFilter,
+    "events/follow/": UnorderedEventFilter,
     "events/export.csv": EventFilter,
     "events/export.ndjson": EventFilter,
     "events/manifest/": EventFilter,
-    "summary/": FollowFilter,
+    "summary/": UnorderedEventFilter,
     "deliveries/": DeliveryFilter,
     "deliveries/export.csv": DeliveryFilter,
     "deliveries/export.ndjson": DeliveryFilter,
