@@ -8,9 +8,10 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR
+from django.contrib.admin.views.main import ERROR_FLAG, ORDER_VAR, PAGE_VAR
 from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
+from django.forms import BooleanField
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext
@@ -77,6 +78,7 @@ class ExportActions(ReadOnlyAdmin):
             _narrowed_by(request),
             period.after if period else None,
             period.before if period else None,
+            request.GET.getlist("context_identifier") or None,
         )
         export = Export(selection, format)
         return respond(request, bundle(export), f"{export.name}.zip", "application/zip")
@@ -94,9 +96,10 @@ def _narrowed_by(request: HttpRequest) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         name: values if len(values) > 1 else values[0]
         for name, values in request.GET.lists()
-        if name not in (PAGE_VAR, ORDER_VAR)
+        if name not in (PAGE_VAR, ORDER_VAR, ERROR_FLAG)
     }
-    if request.POST.get("select_across", "0") in ("", "0"):
+    # As Django's own form reads it.
+    if not BooleanField(required=False).to_python(request.POST.get("select_across", "0")):
         chosen["id"] = request.POST.getlist(ACTION_CHECKBOX_NAME)
     return chosen
 

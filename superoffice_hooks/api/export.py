@@ -56,6 +56,12 @@ class SelectionView(TrailView, GenericAPIView[Model]):
         except ValidationError as error:
             raise ValidationError({"until": error.detail}) from None
         given = filled.form.cleaned_data
+        by_occurred = given.get("occurred_at_after") or given.get("occurred_at_before")
+        clock = "occurred_at" if by_occurred else "received_at"
+        tenants = given.get("context_identifier__in")
+        if given.get("context_identifier") is not None:
+            one = given["context_identifier"]
+            tenants = [one] if tenants is None or one in tenants else []
         return Selection(
             rows=filled.qs,
             until=until,
@@ -65,8 +71,9 @@ class SelectionView(TrailView, GenericAPIView[Model]):
                 for name, values in request.query_params.lists()
                 if name not in ("cursor", "until")
             },
-            after=given.get("occurred_at_after") or given.get("received_at_after"),
-            before=given.get("occurred_at_before") or given.get("received_at_before"),
+            after=given.get(f"{clock}_after"),
+            before=given.get(f"{clock}_before"),
+            tenants=tenants,
         )
 
 
@@ -89,10 +96,12 @@ class ExportView(SelectionView):
         place = None if cursor is None else read_place(cursor)
         selection = self.selection(request)
         if cursor is not None and "until" not in request.query_params:
-            message = _("Enter the until of the export that goes on here.")
+            message = _("It is missing: the header Link of the export that goes on here has it.")
             raise ValidationError({"until": [message]})
-        if place is not None and selection.contradicts(place):
-            message = _("Enter the {field} of the last row and its id, with _ between them.")
+        if place is not None and not selection.has(place):
+            message = _(
+                "Enter the {field} of the last row that came and its id, with _ between them."
+            )
             raise ValidationError({"cursor": [message.format(field=selection.moment)]})
         export = Export(selection, FORMATS[self.file_format], place)
         response = respond(request._request, export, export.filename, export.format.content_type)

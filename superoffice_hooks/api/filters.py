@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any, ClassVar
 
 import django_filters
 from django import forms
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -131,12 +130,13 @@ class MomentField(IsoDateTimeField):
         """Return the moment in UTC, in which the calendar ends earlier for some of them."""
         if value and not _MOMENT.fullmatch(value):
             raise forms.ValidationError(self.error_messages["invalid"], "invalid")
-        moment = super().to_python(value)
         try:
-            if moment and self.is_end and len(value) == len("2026-03-02"):
-                moment = midnight(timezone.localdate(moment) + timedelta(days=1)) - TICK
+            if value and len(value) == len("2026-03-02"):
+                day = date.fromisoformat(value)
+                return midnight(day + timedelta(days=1)) - TICK if self.is_end else midnight(day)
+            moment = super().to_python(value)
             return moment and moment.astimezone(UTC)
-        except OverflowError:
+        except (ValueError, OverflowError):
             raise forms.ValidationError(self.error_messages["invalid"], "invalid") from None
 
 
@@ -246,7 +246,10 @@ class SpanForm(forms.Form):
         is_narrow = given.get("primary_key") is not None or given.get("event_id") is not None
         for name in ("deleted_value", "field_value"):
             for field, text in given.get(name) or ():
-                if not is_narrow and not is_indexed(field, text):
+                if is_indexed(field, "1") and not is_indexed(field, text):
+                    message = _("Enter an id after the colon, such as {field}:21.")
+                    self.add_error(name, message.format(field=field))
+                elif not is_narrow and not is_indexed(field, text):
                     message = _(
                         "Enter the id of a record, such as contact_id:21, or give primary_key or "
                         "event_id too: only then can {field} be searched without reading every "

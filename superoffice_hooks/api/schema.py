@@ -54,7 +54,8 @@ What happened in SuperOffice, as its webhooks told it: read only, for users with
 `superoffice_hooks.view_event`, and `superoffice_hooks.view_delivery` for the deliveries.
 
 * The words are those of SuperOffice's webhooks, in snake_case.
-* A parameter that nothing reads, that has no value, or that comes twice is answered 400.
+* A parameter that nothing reads, that has no value, or that comes twice where it can come once is
+  answered 400.
 * What a user may not see is answered 404, as what is not there.
 * Integers beyond {SAFE_INTEGER} (2^53-1) are strings in answers, as RFC 7493 asks, for JavaScript
   would round them. This is so in `field_values` and `deleted_values` too.
@@ -123,8 +124,11 @@ FILTERS: dict[str, tuple[str, Any]] = {
         "Until and including this moment or day, by SuperOffice's clock.",
         "2026-03-03T00:00:00Z",
     ),
-    "received_at_after": ("Arrived from this moment on.", "2026-03-02T01:00:00+01:00"),
-    "received_at_before": ("Arrived until and including this moment.", "2099-12-31T23:59:59Z"),
+    "received_at_after": ("Arrived from this moment or day on.", "2026-03-02T01:00:00+01:00"),
+    "received_at_before": (
+        "Arrived until and including this moment or day.",
+        "2099-12-31T23:59:59Z",
+    ),
     "changed_field": ("Names this field as changed; given again, all of them.", ["name"]),
     "deleted_value": (
         "A value of the row that was deleted; given again, all of them. Other fields than the ids "

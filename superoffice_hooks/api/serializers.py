@@ -171,20 +171,25 @@ class OutageSerializer(serializers.Serializer[Any]):
     started = EventReferenceSerializer(allow_null=True)
 
 
-class EntrySerializer(serializers.Serializer[Entry]):
-    """One event of a record: who did it, what it changed, and the gaps just before it."""
+class StepSerializer(serializers.Serializer[Entry]):
+    """One event of a record, and who did it; its entry in the timeline has the changes."""
 
     event = RecordedEventSerializer()
     changed_by = serializers.SerializerMethodField()
     is_undelete = serializers.BooleanField()
-    changes = FieldChangeSerializer(many=True)
-    gaps = GapSerializer(many=True)
 
     def get_changed_by(self, entry: Entry) -> dict[str, Any]:
         """Who did it."""
         event = entry.event
         found = self.context["people"](event.context_identifier, event.changed_by_associate_id)
         return dict(AssociateSerializer(found).data)
+
+
+class EntrySerializer(StepSerializer):
+    """One event of a record: who did it, what it changed, and the gaps just before it."""
+
+    changes = FieldChangeSerializer(many=True)
+    gaps = GapSerializer(many=True)
 
 
 class DossierSerializer(serializers.Serializer[Any]):
@@ -194,9 +199,9 @@ class DossierSerializer(serializers.Serializer[Any]):
     is_cut = serializers.BooleanField(
         help_text="Whether more came after a deletion than was read, an undelete perhaps."
     )
-    steps = EntrySerializer(many=True)
+    steps = StepSerializer(many=True)
     deleted = EventReferenceSerializer(allow_null=True)
-    after = EntrySerializer(many=True)
+    after = StepSerializer(many=True)
     snapshot = RecordedEventSerializer(allow_null=True)
 
 
@@ -348,6 +353,8 @@ class ManifestSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="The tenants that the user may see; null for all.",
     )
+    after = MomentField(allow_null=True, help_text="The period that was asked for.")
+    before = MomentField(allow_null=True)
     order = serializers.CharField()
     until = serializers.IntegerField()
     made_at = MomentField()

@@ -16,7 +16,7 @@ from superoffice_hooks.api.base import TrailView
 from superoffice_hooks.api.filters import StrictFilterBackend, UnorderedEventFilter, select
 from superoffice_hooks.api.serializers import SummarySerializer
 from superoffice_hooks.models import Event
-from superoffice_hooks.trail.activity import MAX_COUNTED, MAX_DAYS, Period, Summary, summary
+from superoffice_hooks.trail.activity import MAX_COUNTED, MAX_DAYS, TICK, Period, Summary, summary
 from superoffice_hooks.trail.scope import events_for
 
 USUAL_DAYS = 30
@@ -45,11 +45,15 @@ class SummaryView(TrailView, GenericAPIView[Event]):
 
 def _period(asked: dict[str, Any]) -> Period:
     first, last = asked["occurred_at_after"], asked["occurred_at_before"]
+    now = timezone.now()
+    if last is None and first is not None and first > now:
+        text = _("Enter a moment that is not later than {other}.").format(other=now.isoformat())
+        raise ValidationError({"occurred_at_after": [text]})
     try:
         if last is None:
-            last = timezone.now()
+            last = now
         if first is None:
-            first = last - timedelta(days=USUAL_DAYS)
+            first = last + TICK - timedelta(days=USUAL_DAYS)
         return Period.between(first, last)
     except (ValueError, OverflowError):
         given = [name for name in ("occurred_at_after", "occurred_at_before") if asked[name]]

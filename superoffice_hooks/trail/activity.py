@@ -101,7 +101,7 @@ class Period:
         Raises ``ValueError`` for more than 366 days, and where the last is before the first.
         """
         days = (timezone.localdate(last) - timezone.localdate(first)).days
-        if last < first or days > MAX_DAYS:
+        if last < first or days >= MAX_DAYS:
             raise ValueError(f"A period has at most {MAX_DAYS} days.")
         today = timezone.localdate(first)
         midnights = (midnight(today + timedelta(days=day)) for day in range(1, days + 1))

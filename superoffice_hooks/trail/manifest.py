@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from superoffice_hooks import __version__
 from superoffice_hooks.trail.changes import Technical
+from superoffice_hooks.trail.facets import choices
 from superoffice_hooks.trail.formats import FORMATS, moment_text
 from superoffice_hooks.trail.history import Gap
 from superoffice_hooks.trail.outages import Outage, outages
@@ -52,34 +53,25 @@ class Contents:
     count: int = 0
     first: datetime | None = None
     last: datetime | None = None
-    tenants: set[str] = field(default_factory=set)
     records: dict[Record, None] = field(default_factory=dict)
-    all_tenants: bool = True
     all_records: bool = True
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take note of these rows."""
+        if not rows:
+            return
         source = self.selection.source
         moments = [row[source.moment] for row in rows]
         self.count += len(rows)
         self.first = min(moments if self.first is None else [self.first, *moments])
         self.last = max(moments if self.last is None else [self.last, *moments])
-        for row in rows:
-            tenant = row["context_identifier"]
-            if tenant is None:
-                continue  # a delivery without an event
-            if tenant not in self.tenants:
-                if len(self.tenants) < MAX_TENANTS:
-                    self.tenants.add(tenant)
+        for row in rows if source is EventRows and self.all_records else ():
+            record = Record(row["context_identifier"], row["entity"], row["primary_key"])
+            if record not in self.records:
+                if len(self.records) < MAX_RECORDS:
+                    self.records[record] = None
                 else:
-                    self.all_tenants = False
-            if source is EventRows and self.all_records:
-                record = Record(tenant, row["entity"], row["primary_key"])
-                if record not in self.records:
-                    if len(self.records) < MAX_RECORDS:
-                        self.records[record] = None
-                    else:
-                        self.all_records = False
+                    self.all_records = False
 
     def manifest(self) -> dict[str, Any]:
         """Return what a recipient can check the export by, for JSON.
@@ -94,6 +86,8 @@ class Contents:
             "what": selection.source.what,
             "filter": selection.filter,
             "contexts": None if contexts is None else sorted(contexts),
+            "after": selection.after and moment_text(selection.after),
+            "before": selection.before and moment_text(selection.before),
             "order": selection.order,
             "until": selection.until,
             "made_at": moment_text(timezone.now()),
@@ -111,10 +105,16 @@ class Contents:
         }
 
     def _outages(self) -> dict[str, Any]:
-        """Return when a webhook of these tenants was off, in the period that was asked for."""
+        """Return when a webhook of the tenants was off, in the period that was asked for.
+
+        Of the tenants that were asked for, and not of those that have a row: a webhook that was
+        off all the time brought none.
+        """
         found: list[dict[str, Any]] = []
-        complete = self.all_tenants
-        for tenant in sorted(self.tenants):
+        tenants = self._tenants()
+        complete = len(tenants) <= MAX_TENANTS
+        tenants = tenants[:MAX_TENANTS]
+        for tenant in tenants:
             for outage in outages(tenant, self.selection.user):
                 if not self._overlaps(outage):
                     continue
@@ -132,7 +132,14 @@ class Contents:
                         "started": started and started.pk,
                     }
                 )
-        return {"tenants": len(self.tenants), "all_looked_at": complete, "found": found}
+        return {"tenants": len(tenants), "all_looked_at": complete, "found": found}
+
+    def _tenants(self) -> list[str]:
+        """Return the tenants that were asked for and that the user may see."""
+        visible, asked = contexts_for(self.selection.user), self.selection.tenants
+        if asked is None:
+            return choices("context_identifier", visible, limit=MAX_TENANTS + 1)
+        return sorted(tenant for tenant in asked if visible is None or tenant in visible)
 
     def _overlaps(self, outage: Outage) -> bool:
         after, before = self.selection.after, self.selection.before

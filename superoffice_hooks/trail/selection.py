@@ -25,7 +25,8 @@ class Selection:
 
     ``rows`` are events or deliveries that ``user`` may see, ordered by ``occurred_at``,
     ``received_at`` or ``id``. ``filter`` says in words that JSON can hold what narrowed them, and
-    ``after`` and ``before`` which period was asked for, ``None`` for no limit.
+    ``after`` and ``before`` which period was asked for, ``None`` for no limit; ``tenants`` are
+    those that were asked for, ``None`` for all.
     """
 
     rows: QuerySet[Any]
@@ -34,6 +35,7 @@ class Selection:
     filter: Mapping[str, Any]
     after: datetime | None = None
     before: datetime | None = None
+    tenants: Collection[str] | None = None
 
     @property
     def source(self) -> "type[EventRows] | type[DeliveryRows]":
@@ -79,16 +81,14 @@ class Selection:
         column = self.order.removeprefix("-")
         return "received_at" if column == "id" else column
 
-    def contradicts(self, place: Place) -> bool:
-        """Whether the row of this place has another time than the place says."""
-        rows = self.rows.model._default_manager.using(router.db_for_write(self.rows.model))
-        at = rows.filter(pk=place.pk).values_list(self.moment, flat=True).first()
-        return at is not None and at != place.at
+    def has(self, place: Place) -> bool:
+        """Whether this is the place of one of the rows."""
+        return place.pk in self.includes([place.pk], **{self.moment: place.at})
 
-    def includes(self, pks: Collection[int]) -> set[int]:
-        """Return which of these ids the selection has."""
+    def includes(self, pks: Collection[int], **conditions: Any) -> set[int]:
+        """Return which of these ids the selection has, of those that meet the conditions."""
         rows = self.rows.using(router.db_for_write(self.rows.model))
-        within = rows.filter(pk__lte=self.until, pk__in=pks).order_by()
+        within = rows.filter(pk__lte=self.until, pk__in=pks, **conditions).order_by()
         return set(within.values_list("pk", flat=True))
 
 
@@ -155,12 +155,14 @@ class EventRows:
         }
         names = ChangedField.objects.using(alias).filter(event_id__in=pks)
         for pk, name in names.order_by("event_id", "position").values_list("event_id", "name"):
-            found[pk]["changed_fields"].append(name)
+            if pk in found:
+                found[pk]["changed_fields"].append(name)
         held = DeletedValue.objects.using(alias).filter(event_id__in=pks)
         for pk, name, value in held.order_by("event_id", "name").values_list(
             "event_id", "name", "value"
         ):
-            found[pk]["deleted_values"][name] = value
+            if pk in found:
+                found[pk]["deleted_values"][name] = value
         return found
 
 

@@ -85,5 +85,7 @@ def test_hostile_text_is_shown_and_never_run(pages):
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_a_template_brings_no_script_and_no_inline_style(template):
     text = template.read_text()
-    assert not re.search(r"<script|<style|\sstyle=|\son\w+=|javascript:", text, re.IGNORECASE)
+    assert not re.search(
+        r"<script(?! src=)|<style|\sstyle=|\son\w+=|javascript:", text, re.IGNORECASE
+    )
     assert not re.search(r"\|\s*safe\b|autoescape\s+off|mark_safe", text)

@@ -138,6 +138,8 @@ def test_a_cursor_of_another_time_than_its_row_is_refused(stored, path):
     answer = stored.get(API + path, query)
     assert (answer.status_code, list(answer.json())) == (400, ["cursor"])
     assert "received_at" in answer.json()["cursor"][0]
+    for elsewhere in (Place(row.received_at, until + 1), Place(row.received_at, 10**17)):
+        assert stored.get(API + path, query | {"cursor": str(elsewhere)}).status_code == 400
     query["cursor"] = str(Place(row.received_at, row.pk))
     _, content = taken(stored, API + path, **query)
     form = path.rpartition(".")[2]
@@ -178,6 +180,18 @@ def test_the_manifest_marks_the_gaps_in_the_range(admin_client):
     assert (outage["stopped_at"], outage["started_at"]) == (
         *("2026-03-02T10:00:00Z", "2026-03-03T10:00:00Z"),
     )
+    silent = {"occurred_at_after": "2026-03-02T11:00:00Z", "occurred_at_before": "2026-03-02"}
+    manifest = admin_client.get(f"{API}events/manifest/", silent).json()
+    assert (manifest["count"], manifest["outages"]["found"]) == (0, [outage])
+    assert (manifest["after"], manifest["before"]) == (
+        *("2026-03-02T11:00:00Z", "2026-03-02T23:59:59.999999Z"),
+    )
+    late = {"occurred_at_before": "2026-03-03", "received_at_after": "2026-10-01"}
+    manifest = admin_client.get(f"{API}events/manifest/", late).json()
+    assert (manifest["count"], manifest["outages"]["found"]) == (3, [outage])
+    other = {"context_identifier": "Other", "context_identifier__in": "Other,Cust24680"}
+    manifest = admin_client.get(f"{API}events/manifest/", other).json()
+    assert (manifest["outages"]["tenants"], manifest["outages"]["found"]) == (1, [])
     earlier = {"occurred_at_before": "2026-03-01T12:00:00Z"}
     manifest = admin_client.get(f"{API}events/manifest/", earlier).json()
     assert (manifest["gaps"]["found"], manifest["outages"]["found"]) == ([], [])

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from superoffice_hooks.models import Event
 from tests.builders import body, post
@@ -235,6 +236,7 @@ REFUSED = [
     ("field_value", "name:Fjordbygg AS"),
     ("field_value", "contact_id:x"),
     ("field_value", "contact_id:0"),
+    ("field_value", "contact_id: 21"),
     ("field_value", "contact_id:" + "9" * 5000),
     ("field_value", "updated_associate_id:12"),
     ("field_value", "source_record:1"),
@@ -266,6 +268,26 @@ def test_every_wrong_parameter_is_named_at_once(reader):
     answer = reader.get(URL, {"entities": "sale", "name": "", "color": "red"})
     assert set(answer.json()) == {"entities", "name", "color"}
     assert "entity" in answer.json()["entities"][0]
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        *(("America/Sao_Paulo", "2018-11-04"), ("Africa/Cairo", "2026-04-24")),
+        *(("America/Havana", "2026-11-01"), ("America/Santiago", "2026-09-06")),
+        *(("Europe/Oslo", "2026-03-29"), ("Europe/Oslo", "2026-10-25")),
+    ],
+)
+def test_a_day_is_whole_where_its_midnight_is_missing_or_comes_twice(
+    admin_client, settings, zone, day
+):
+    settings.TIME_ZONE = zone
+    timezone.activate(zone)
+    try:
+        answer = admin_client.get(URL, {"occurred_at_after": day, "occurred_at_before": day})
+    finally:
+        timezone.deactivate()
+    assert answer.status_code == 200, answer.content
 
 
 @pytest.mark.parametrize("field", ["occurred_at", "received_at"])

@@ -59,7 +59,7 @@ def test_the_recipe_to_follow_the_trail(live_server, passwords, monkeypatch, tmp
 @pytest.mark.django_db(transaction=True)
 def test_the_line_that_exports(live_server, passwords):
     [line] = re.findall(r"^curl -u (?!demo).*export.*$", API, re.MULTILINE)
-    _, _, login, _, url = shlex.split(line)
+    login, url = shlex.split(line)[2], shlex.split(line)[-1]
     post(body())
     post(body(Entity="sale", Event="sale.sold"))
     url = url.replace(SITE, live_server.url)

@@ -123,6 +123,7 @@ class TestAStory:
         dossier = story.get(COMPANY).json()["dossier"]
         assert (dossier["is_gone"], dossier["is_cut"]) == (True, False)
         assert [step["event"]["action"] for step in dossier["steps"]] == ["deleted"]
+        assert set(dossier["steps"][0]) == {"event", "changed_by", "is_undelete"}
         assert dossier["steps"][0]["event"]["deleted_values"]["associate_id"] == 5
         assert [entry["event"]["occurred_at"][8:10] for entry in dossier["after"]] == ["08"]
         assert dossier["snapshot"]["field_values"] == {"name": "Fjell", "orgNr": "2"}

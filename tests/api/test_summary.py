@@ -144,7 +144,7 @@ def test_a_day_begins_where_the_site_is(stored, settings):
     ("query", "begin", "end"),
     [
         ({"occurred_at_before": "2026-03-31T00:00Z"}, "2026-03-01", "2026-03-31"),
-        ({"occurred_at_before": "2026-03-31"}, "2026-03-01", "2026-04-01"),
+        ({"occurred_at_before": "2026-03-31"}, "2026-03-02", "2026-04-01"),
         ({"occurred_at_after": f"{TODAY:%Y}-01-01"}, f"{TODAY:%Y}-01-01", f"{TODAY:%Y-%m-%d}"),
     ],
     ids=["no beginning", "a day", "no end"],
@@ -152,6 +152,7 @@ def test_a_day_begins_where_the_site_is(stored, settings):
 def test_begins_thirty_days_earlier_and_ends_now_unless_asked(admin_client, query, begin, end):
     found = admin_client.get(URL, query).json()
     assert (found["begin"][:10], found["end"][:10]) == (begin, end)
+    assert "23:59:59.999999" not in found["begin"]
 
 
 def test_is_of_the_last_thirty_days_where_nothing_is_asked(admin_client):
@@ -164,7 +165,8 @@ def test_is_of_the_last_thirty_days_where_nothing_is_asked(admin_client):
     "query",
     [
         {"occurred_at_after": "2024-01-01", "occurred_at_before": "2026-01-01"},
-        {"occurred_at_after": "2024-01-01", "occurred_at_before": "2025-01-03"},
+        {"occurred_at_after": "2024-01-01", "occurred_at_before": "2025-01-01"},
+        {"occurred_at_after": "2999-01-01"},
         {"occurred_at_before": "9999-12-31T23:59:59.999999Z"},
         {"occurred_at_after": "2026-01-02", "occurred_at_before": "2026-01-01"},
         {"occurred_at_after": "9999-12-30T00:00:00Z"},
