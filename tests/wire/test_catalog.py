@@ -9,6 +9,7 @@ from superoffice_hooks.wire.catalog import (
     has_created,
     is_own_key,
     linked_ends,
+    linked_key,
     linked_record,
     links,
     related_records,
@@ -213,3 +214,18 @@ def test_related_records_are_bounded_and_the_ends_of_a_relation_come_first():
     found = related_records("relation", 1, many | ENDS, many)
     assert len(found) == MAX_RELATED == 50
     assert found[:4] == [("contact", 1201), ("person", 88), ("contact", 1), ("contact", 2)]
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "key"),
+    [
+        *(("contact_id", "21", 21), ("contactId", "21", 21), ("chatSession.ContactId", "21", 21)),
+        *(("sale_id", "[I:21]", 21), ("person_id", str(2**63 - 1), 2**63 - 1)),
+        *(("contact_id", "0", None), ("contact_id", "-1", None), ("contact_id", "x", None)),
+        *(("contact_id", " 21", None), ("contact_id", "", None), ("contact_id", "9" * 5000, None)),
+        *(("updated_associate_id", "21", None), ("registered_associate_id", "21", None)),
+        *(("source_record", "21", None), ("name", "21", None), ("x_contact", "21", None)),
+    ],
+)
+def test_the_key_that_an_index_finds(field, text, key):
+    assert linked_key(field, text) == key
