@@ -144,7 +144,7 @@ MOST = 25_000  # rows; a page has 51, with their rows and what a second filter l
 def filled(filters, query):
     data = QueryDict(mutable=True)
     for name, value in query.items():
-        data.setlist(name, value if isinstance(value, list) else [value])
+        data.setlist(name, [str(item) for item in (value if isinstance(value, list) else [value])])
     found = filters(data, queryset=filters._meta.model.objects.all())
     assert found.is_valid(), found.errors
     return found.qs
