@@ -1,9 +1,10 @@
 """What every resource of the API has: who may read it, how often, and in which form."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from django.db import connections, transaction
+from django.db.models import Model
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response, patch_cache_control, set_response_etag
@@ -14,6 +15,12 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle, ScopedRateThrottle
 from rest_framework.views import APIView
+from rest_framework.viewsets import ReadOnlyModelViewSet
+
+from superoffice_hooks.api.filters import StrictFilterBackend
+from superoffice_hooks.api.pagination import TrailPagination
+
+Row = TypeVar("Row", bound=Model)
 
 SAFE_INTEGER = 2**53 - 1  # the largest that JavaScript tells from its neighbours
 
@@ -109,6 +116,19 @@ class TrailView(APIView):
             patch_cache_control(response, private=True, no_cache=True)
             response.add_post_render_callback(_unless_known(request._request))
         return response
+
+
+class RowViewSet(TrailView, ReadOnlyModelViewSet[Row]):
+    """A list of rows that is filtered and paged, and each of them alone."""
+
+    pagination_class = TrailPagination
+    filter_backends = (StrictFilterBackend,)
+    lookup_value_regex = "[0-9]+"
+
+    @property
+    def other_parameters(self) -> tuple[str, ...]:  # type: ignore[override]  # of each action
+        """The parameters that are no filters."""
+        return ("cursor", "page_size") if self.action == "list" else ()
 
 
 def _unless_known(request: HttpRequest) -> Callable[[Any], HttpResponseBase | None]:

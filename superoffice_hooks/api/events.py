@@ -5,11 +5,9 @@ from typing import Any
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from superoffice_hooks.api.base import TrailView
-from superoffice_hooks.api.filters import EventFilter, StrictFilterBackend, refuse_unknown
-from superoffice_hooks.api.pagination import TrailPagination
+from superoffice_hooks.api.base import RowViewSet
+from superoffice_hooks.api.filters import EventFilter, refuse_unknown
 from superoffice_hooks.api.serializers import EventSerializer
 from superoffice_hooks.models import Event
 from superoffice_hooks.models.event import EventQuerySet
@@ -17,21 +15,13 @@ from superoffice_hooks.trail import facets
 from superoffice_hooks.trail.scope import contexts_for, events_for
 
 
-class EventViewSet(TrailView, ReadOnlyModelViewSet[Event]):
+class EventViewSet(RowViewSet[Event]):
     """The events that the user may see, newest first."""
 
     queryset = Event.objects.all()
     serializer_class = EventSerializer
-    pagination_class = TrailPagination
-    filter_backends = (StrictFilterBackend,)
     filterset_class = EventFilter
-    lookup_value_regex = "[0-9]+"
     trail_scope = "superoffice_events"
-
-    @property
-    def other_parameters(self) -> tuple[str, ...]:  # type: ignore[override]  # of each action
-        """The parameters that are no filters."""
-        return ("cursor", "page_size") if self.action == "list" else ()
 
     def get_queryset(self) -> EventQuerySet:
         """Return the events in the user's scope, with their rows in two further queries."""

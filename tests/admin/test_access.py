@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from django.contrib.auth.models import Permission
 
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
 from tests.builders import body, post
@@ -11,20 +10,6 @@ from tests.builders import body, post
 MODELS = ("event", "delivery")
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def login(client, django_user_model):
-    """Log somebody in who may view these models and nothing else."""
-
-    def login(*models):
-        user = django_user_model.objects.create_user("auditor", is_staff=True)
-        codenames = [f"view_{model}" for model in models]
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return login
 
 
 def url(model, path=""):
@@ -67,7 +52,7 @@ def test_no_page_offers_a_change(admin_client, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_the_view_permission_is_enough_and_necessary(login, model):
     post(body())
-    client = login(model)
+    client = login(f"view_{model}")
     [other] = set(MODELS) - {model}
     pks = {"event": Event.objects.get().pk, "delivery": Delivery.objects.get().pk}
     for path in ("", f"{pks[model]}/change/"):
@@ -89,7 +74,7 @@ def test_what_is_outside_the_scope_is_not_there(login, settings):
         **settings.SUPEROFFICE_HOOKS,
         "CONTEXTS_FOR_USER": lambda user: ["Mine"],
     }
-    client = login(*MODELS)
+    client = login("view_event", "view_delivery")
     for context in ("Mine", "Theirs"):
         name = f"{context.lower()}.changed"
         post(body(ContextIdentifier=context, Event=name, Entity=..., PrimaryKey=77))
@@ -131,7 +116,7 @@ def mine(login, settings):
             EventId="0f8fad5b-d9cb-469f-a165-70867728950e",
         )
     )
-    return login("event")
+    return login("view_event")
 
 
 @pytest.mark.parametrize(

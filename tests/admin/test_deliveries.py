@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -311,19 +310,6 @@ def lost(settings):
         post(wire, url=url)
     post(body(ContextIdentifier="Another"), url=url)
     endpoint["CONTEXTS"].append("Cust24680")
-
-
-@pytest.fixture
-def login(client, django_user_model):
-    """Log in somebody with these permissions."""
-
-    def login(*codenames):
-        user = django_user_model.objects.create_user("olga", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return login
 
 
 BOTH = ("view_delivery", "reprocess_delivery")

@@ -9,7 +9,6 @@ from hashlib import sha256
 from zipfile import ZipFile
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import connection, transaction
 
 from superoffice_hooks.admin.base import BoundedPaginator
@@ -26,19 +25,6 @@ EVENTS = "/admin/superoffice_hooks/event/"
 DELIVERIES = "/admin/superoffice_hooks/delivery/"
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def login(client, django_user_model):
-    """Log in somebody with these permissions."""
-
-    def login(*codenames):
-        user = django_user_model.objects.create_user("olga", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return login
 
 
 @pytest.fixture

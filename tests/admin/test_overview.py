@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import path
@@ -22,7 +21,7 @@ from superoffice_hooks.models import Delivery, Event
 from superoffice_hooks.trail import activity as trail
 from tests.admin.test_markup import HOSTILE, Markup
 from tests.builders import body, post
-from tests.trail.test_activity import NOON, receive, store
+from tests.trail.test_activity import NOON, grow, receive, store
 
 PAGE = "/admin/superoffice_hooks/"
 MARCH = {"after": "2026-03-01", "before": "2026-03-31"}
@@ -88,17 +87,6 @@ def show(admin_client):
         return Page(answer.content.decode())
 
     return show
-
-
-@pytest.fixture
-def login(client, django_user_model):
-    def login(*codenames):
-        user = django_user_model.objects.create_user("auditor", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return login
 
 
 def listed(client, url):
@@ -484,21 +472,6 @@ def test_the_number_of_queries_is_the_same_for_any_number_of_events(
         with CaptureQueriesContext(connection) as captured:
             show(client, **MARCH)
         return len(captured)
-
-    def grow(number):
-        store(
-            *(
-                {
-                    "occurred_at": NOON + n % 20 * DAY,
-                    "entity": f"e{n % 30}",
-                    "action": f"a{n % 40}",
-                    "context_identifier": str(n % 50),
-                    "changed_by_associate_id": n % 60,
-                }
-                for n in range(number)
-            )
-        )
-        receive(*({"headers": {"X-Superoffice-Retry": str(n % 7)}} for n in range(number)))
 
     grow(10)
     few = queries()

@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 
 import hypothesis
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -656,20 +655,6 @@ class TestWhatStandsInTheUrl:
         assert (found, events) == ((0, 1) if place < "2" else (1, 1))
 
 
-@pytest.fixture
-def login(client, django_user_model):
-    """Log somebody in who may view these models and nothing else."""
-
-    def login(*models):
-        user = django_user_model.objects.create_user("auditor", is_staff=True)
-        codenames = [f"view_{model}" for model in models]
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return login
-
-
 @pytest.mark.parametrize("view", VIEWS)
 class TestAccess:
     def test_a_visitor_is_sent_to_the_login(self, client, view):
@@ -684,21 +669,21 @@ class TestAccess:
 
     def test_the_permission_to_view_events_is_enough_and_necessary(self, login, view):
         deliver()
-        client = login("delivery", "changedfield", "relatedrecord")
+        client = login("view_delivery", "view_changedfield", "view_relatedrecord")
         assert client.get(url(view), RECORD).status_code == 403
         assert client.get(url(view)).status_code == 403
         assert client.get(url(view), RECORD | {"primary_key": "1"}).status_code == 403
 
     def test_an_auditor_needs_no_more(self, login, view):
         deliver()
-        assert login("event").get(url(view), RECORD).status_code == 200
+        assert login("view_event").get(url(view), RECORD).status_code == 200
 
     def test_what_is_outside_the_scope_is_not_there(self, login, view, settings):
         settings.SUPEROFFICE_HOOKS = {
             **settings.SUPEROFFICE_HOOKS,
             "CONTEXTS_FOR_USER": lambda user: ["Mine"],
         }
-        client = login("event")
+        client = login("view_event")
         for context in ("Mine", "Theirs"):
             deliver(ContextIdentifier=context)
             deliver(entity="person", told={"contact_id": 4711}, ContextIdentifier=context)

@@ -1,13 +1,11 @@
 """The page of the API: Swagger UI under a content security policy, read and tried by keyboard."""
 
-import os
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from superoffice_hooks.models import Event
+from tests.browser.test_pages import look
 from tests.builders import post
 from tests.payloads import PAYLOADS
 
@@ -43,22 +41,11 @@ def docs(page, requested):
     return page
 
 
-def look(page, name, scheme, width):
-    """Judge the page with axe, and keep a picture where SCREENSHOTS says so."""
+def settled(page, name, scheme, width):
+    """Look at the page once nothing on it moves."""
     # Swagger UI fades in what it opens, and a colour on its way has less contrast.
     page.evaluate("Promise.all(document.getAnimations().map((motion) => motion.finished))")
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}-{scheme}-{width}.png", full_page=True)
-    violations = Axe().run(page, options={"preload": False}).response["violations"]
-    found = {
-        f"{violation['id']}: {node['html'][:120]}"
-        for violation in violations
-        for node in violation["nodes"]
-        if violation["id"] not in SWAGGERS_OWN
-    }
-    assert found == set()
-    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0, f"the page is {wide}px wider than the screen"
+    look(page, name, scheme, width, SWAGGERS_OWN)
 
 
 def luminance(page):
@@ -71,7 +58,7 @@ def test_lists_every_operation(docs, requested, scheme, width, live_server):
     paths = docs.evaluate("fetch('../').then((answer) => answer.json()).then((it) => it.paths)")
     assert docs.locator(".opblock").count() == len(paths)
     assert luminance(docs) > 200 if scheme == "light" else luminance(docs) < 60
-    look(docs, "api", scheme, width)
+    settled(docs, "api", scheme, width)
     assert [url for url in requested if not url.startswith(live_server.url)] == []
 
 
@@ -93,5 +80,5 @@ def test_an_operation_is_tried_by_keyboard(docs, requested, scheme, width, live_
     assert dict(parse_qsl(urlsplit(asked).query)) == {"primary_key": "1148", "page_size": "50"}
     [newest, *_] = Event.objects.filter(primary_key=1148).order_by("-occurred_at")
     assert str(newest.event_id) in answer.first.inner_text()
-    look(docs, "api-tried", scheme, width)
+    settled(docs, "api-tried", scheme, width)
     assert [url for url in requested if not url.startswith((live_server.url, "blob:"))] == []

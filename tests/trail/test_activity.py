@@ -52,6 +52,23 @@ def receive(*deliveries):
     )
 
 
+def grow(number):
+    """Store so many events and deliveries, of many kinds on twenty days."""
+    store(
+        *(
+            {
+                "occurred_at": NOON + n % 20 * DAY,
+                "entity": f"e{n % 30}",
+                "action": f"a{n % 40}",
+                "context_identifier": str(n % 50),
+                "changed_by_associate_id": n % 60,
+            }
+            for n in range(number)
+        )
+    )
+    receive(*({"headers": {"X-Superoffice-Retry": str(n % 7)}} for n in range(number)))
+
+
 def march(first=1, last=31):
     return Period.of_days(date(2026, 3, first), date(2026, 3, last))
 
@@ -358,21 +375,6 @@ def test_the_number_of_queries_is_the_same_for_any_number_of_events(settings, co
             activity(march(), SOMEBODY)
             arrivals(march(), SOMEBODY)
         return len(captured)
-
-    def grow(number):
-        store(
-            *(
-                {
-                    "occurred_at": NOON + n % 20 * DAY,
-                    "entity": f"e{n % 30}",
-                    "action": f"a{n % 40}",
-                    "context_identifier": str(n % 50),
-                    "changed_by_associate_id": n % 60,
-                }
-                for n in range(number)
-            )
-        )
-        receive(*({"headers": {"X-Superoffice-Retry": str(n % 7)}} for n in range(number)))
 
     grow(10)
     few = queries()
