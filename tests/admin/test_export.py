@@ -285,3 +285,12 @@ def test_a_writer_who_does_not_end_is_named_and_nothing_is_exported(admin_client
     assert answer.status_code == 302
     [message] = admin_client.get(EVENTS).context["messages"]
     assert str(message).startswith("Events are being written that are not complete yet.")
+
+
+@pytest.mark.parametrize("across", ["False", "0", ""])
+def test_a_manifest_names_the_ticked_rows_however_all_was_denied(three, login, across):
+    row = Event.objects.get(primary_key=2)
+    data = {"action": "export_ndjson", "_selected_action": [row.pk], "index": "0"}
+    files = opened(login("view_event").post(EVENTS, data | {"select_across": across}))
+    assert json.loads(files["events.ndjson"])["id"] == row.pk
+    assert json.loads(files["manifest.json"])["filter"] == {"id": [str(row.pk)]}

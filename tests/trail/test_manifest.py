@@ -7,7 +7,9 @@ from hashlib import sha256
 import pytest
 
 from superoffice_hooks import __version__
+from superoffice_hooks.models import Event
 from superoffice_hooks.trail import manifest as manifests
+from superoffice_hooks.trail import selection as selections
 from superoffice_hooks.trail.export import Export
 from superoffice_hooks.trail.formats import FORMATS
 from superoffice_hooks.trail.manifest import manifest
@@ -49,6 +51,24 @@ def test_a_manifest_of_nothing():
     assert (found["count"], found["first"], found["last"]) == (0, None, None)
     assert found["outages"]["found"] == []
     assert found["gaps"] == {"records": 0, "all_looked_at": True, "found": []}
+
+
+def test_rows_that_vanish_meanwhile_are_not_told_of(monkeypatch):
+    kept, _ = store(told(0), told(1))
+    monkeypatch.setattr(selections, "CHUNK", 1)
+    monkeypatch.setattr(selections.EventRows, "weigh", staticmethod(purging_all_but(kept)))
+    found = manifest(selection())
+    assert (found["count"], found["first"]) == (1, "2026-03-02T09:00:00Z")
+
+
+def purging_all_but(kept):
+    """Somebody purges between the query for the ids and the one for the rows."""
+
+    def weigh(sizes, alias):
+        Event.objects.exclude(pk=kept.pk).delete()
+        return sizes
+
+    return weigh
 
 
 def webhook(hours, action, tenant="Cust24680"):
