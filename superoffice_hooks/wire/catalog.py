@@ -77,10 +77,19 @@ TECHNICAL_FIELDS: Final = {
 }
 MAX_RELATED: Final = 50  # records that one event names; a few are usual
 
+# What SuperOffice says of a webhook itself: webhook19.errors, or webhook.errors of the key 19.
+STOPPING: Final[tuple[str, ...]] = ("errors", "stopped")
+STARTED: Final[str] = "started"
+
 _RELATION_ENDS: Final = (
     ("source_table", "source_record"),
     ("destination_table", "destination_record"),
 )
+
+
+def is_webhook(entity: str, primary_key: int) -> bool:
+    """Whether an event is about one of SuperOffice's webhooks itself."""
+    return entity in ("webhook", f"webhook{primary_key}")
 
 
 def same_field(name: str, entity: str = "") -> str:

@@ -41,7 +41,8 @@ class Payload:
     """What one body says, in Python's types and within every database's bounds.
 
     ``name`` is the wire's Event, split at its last dot into ``entity`` and ``action``.
-    ``occurred_at`` is its Timestamp in UTC; the seventh digit, 100 ns, stays in the body.
+    ``occurred_at`` is its Timestamp in UTC, to the microsecond; ``fraction`` has all digits of the
+    fraction of its second but for zeros at the end, the seventh, 100 ns, too.
     ``event_id`` is ``None`` where the body gives none. ``changes`` keeps the order of the wire
     and names each field once. ``values`` and ``field_values`` map field names to JSON values.
     ``properties`` holds the keys that are not SuperOffice's own. ``flags`` says where the bytes
@@ -53,6 +54,7 @@ class Payload:
     action: str
     primary_key: int
     occurred_at: datetime
+    fraction: str
     event_id: UUID | None
     context_identifier: str
     changed_by_associate_id: int
@@ -86,6 +88,7 @@ def parse(body: bytes) -> Payload:
         action=_cut(action if dot else "", flags),
         primary_key=_integer(wire, "PrimaryKey"),
         occurred_at=_moment(_string(wire, "Timestamp"), flags),
+        fraction=_fraction(_string(wire, "Timestamp")),
         event_id=_event_id(wire),
         context_identifier=_cut(_string(wire, "ContextIdentifier"), flags),
         changed_by_associate_id=_integer(wire, "ChangedByAssociateId", default=0),
@@ -126,6 +129,7 @@ def _event_id(wire: Mapping[str, Any]) -> UUID | None:
 _TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII
 )
+_FRACTION = re.compile(r"[.,](\d+)", re.ASCII)
 
 
 def _moment(text: str, flags: set[Flag]) -> datetime:
@@ -144,6 +148,11 @@ def _moment(text: str, flags: set[Flag]) -> datetime:
     if not 1000 < moment.year < 9999:
         raise PayloadError("Timestamp is outside the years 1001 to 9998.")
     return moment
+
+
+def _fraction(text: str) -> str:
+    found = _FRACTION.search(text)
+    return found[1].rstrip("0") if found else ""
 
 
 def _cut(text: str, flags: set[Flag]) -> str:
