@@ -212,6 +212,19 @@ class ChoiceFilter(django_filters.ChoiceFilter):
         )
 
 
+class TwinFilter(ChoiceFilter):
+    """Keeps the twins alone, or all other events."""
+
+    def __init__(self) -> None:
+        super().__init__(("true", "false"))
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        """Keep the rows that are asked for."""
+        if not value:
+            return qs
+        return qs.twins() if value == "true" else qs.once()
+
+
 class OrderingFilter(ChoiceFilter):
     """Orders by a column that has an index, and among its equals by the id."""
 
@@ -281,6 +294,7 @@ class EventFilter(FilterSet):
     changed_field = RepeatedFilter(EventQuerySet.changing, lambda text: (text,))
     deleted_value = RepeatedFilter(holding, _name_and_value)
     field_value = RepeatedFilter(telling, _name_and_value)
+    is_twin = TwinFilter()
     ordering = OrderingFilter("occurred_at", "received_at")
 
     class Meta:

@@ -96,6 +96,7 @@ EXAMPLE: dict[str, Any] = {
     },
     "properties": {},
     "flags": [],
+    "twin_of": None,
 }
 
 # What the filters mean, and an example of each; lists of them are described by the same words.
@@ -139,6 +140,10 @@ FILTERS: dict[str, tuple[str, Any]] = {
         "A value that the event told; given again, all of them. Other fields than the ids of "
         "records need primary_key or event_id too.",
         ["contact_id:1201"],
+    ),
+    "is_twin": (
+        "Whether another event told the same change first, under another id or by another webhook.",
+        "false",
     ),
     "ordering": ("The order; with a hyphen the last first.", "-received_at"),
     "outcome": ("What became of the delivery.", "recorded"),

@@ -190,6 +190,13 @@ class EntrySerializer(StepSerializer):
 
     changes = FieldChangeSerializer(many=True)
     gaps = GapSerializer(many=True)
+    twins = serializers.SerializerMethodField(
+        help_text="The ids of the events that told the same change again."
+    )
+
+    def get_twins(self, entry: Entry) -> list[int]:
+        """The ids of the events that told the same change again."""
+        return [twin.pk for twin in entry.twins]
 
 
 class DossierSerializer(serializers.Serializer[Any]):

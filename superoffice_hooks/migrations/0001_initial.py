@@ -103,6 +103,30 @@ class Migration(migrations.Migration):
                         verbose_name="flags",
                     ),
                 ),
+                (
+                    "fingerprint",
+                    superoffice_hooks.models.fields.GuidField(
+                        editable=False,
+                        help_text="Of what the first event of a change says, without its id and webhook.",
+                        null=True,
+                        unique=True,
+                        verbose_name="fingerprint",
+                    ),
+                ),
+                (
+                    "twin_of",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        editable=False,
+                        help_text="The event that told the same change first.",
+                        null=True,
+                        on_delete=django.db.models.deletion.RESTRICT,
+                        related_name="twins",
+                        to="superoffice_hooks.event",
+                        verbose_name="twin of",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "event",

@@ -1,4 +1,4 @@
-"""What arrived: one row for each POST that was answered with a decision."""
+"""What arrived: one row for each POST that proved genuine, and a sample of the others."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Self
@@ -39,7 +39,8 @@ class Delivery(models.Model):
 
     ``event`` is the event that these bytes recorded, or repeated, or contradict; ``None`` for
     test events and for bodies that hold no event. Its row is changed only where a quarantined
-    delivery is processed again, and what arrived never is.
+    delivery is processed again, or a refused one verified again, and what arrived never is. Of
+    what was refused, a bounded sample is kept: the only rows that are ever deleted.
     """
 
     Outcome = Outcome

@@ -28,6 +28,26 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Fetch the changed fields and deleted values too, in two queries for any number."""
         return self.prefetch_related("changed_fields", "deleted_values")
 
+    def once(self) -> Self:
+        """Keep of each change the event that told it first."""
+        return self.filter(twin_of=None)
+
+    def twins(self) -> Self:
+        """Keep the events that tell of a change once more."""
+        # Only twins are without a fingerprint, but for a few, and that column has an index.
+        return self.filter(fingerprint=None, twin_of__isnull=False)
+
+    def twins_of(self, *events: "Event") -> Self:
+        """Keep the twins of these events, which are of one record, by its index."""
+        if not events:
+            return self.none()
+        record = events[0]
+        moments = [event.occurred_at for event in events]
+        return self.of_record(record.context_identifier, record.entity, record.primary_key).filter(
+            occurred_at__range=(min(moments), max(moments)),
+            twin_of__in=[event.pk for event in events],
+        )
+
     def of_record(self, context_identifier: str, entity: str, primary_key: int) -> Self:
         """Keep the events of one record of one tenant."""
         return self.filter(
@@ -38,9 +58,13 @@ class EventQuerySet(models.QuerySet["Event"]):
 class Event(models.Model):
     """One change of one record in SuperOffice, as one genuine delivery told it.
 
+    The same change can be told again, under another ``event_id`` or by another webhook: that is a
+    twin of the first, ``twin_of``, whole in all else. ``fingerprint`` is the change's own, and only
+    its first event has it.
+
     Everything can be derived again from the ``Delivery`` that recorded it: from its body, and
     ``event_id`` from its headers where the body has none. Rows are written by
-    ``superoffice_hooks.intake`` and never changed.
+    ``superoffice_hooks.intake`` and never changed, but where they are rebuilt from that delivery.
     """
 
     event_id = GuidField(_("event id"))
@@ -79,6 +103,25 @@ class Event(models.Model):
         _("flags"),
         default=list,
         help_text=_("How these rows differ from the bytes of the delivery."),
+    )
+    fingerprint = GuidField(
+        _("fingerprint"),
+        null=True,
+        unique=True,
+        editable=False,
+        help_text=_("Of what the first event of a change says, without its id and webhook."),
+    )
+    # Twins have their record and their time in common: the index of records finds them.
+    twin_of = models.ForeignKey(
+        "self",
+        models.RESTRICT,
+        verbose_name=_("twin of"),
+        related_name="twins",
+        null=True,
+        editable=False,
+        db_constraint=False,
+        db_index=False,
+        help_text=_("The event that told the same change first."),
     )
 
     objects = EventQuerySet.as_manager()

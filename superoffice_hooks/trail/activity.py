@@ -200,8 +200,8 @@ def midnight(day: date) -> datetime:
 
 
 def activity(period: Period, user: Any) -> Activity:
-    """Return what happened in the period, in ten queries for any number of events."""
-    counted, events = _newest_rows(events_for(user), "occurred_at", period)
+    """Return what happened in the period, each change once, in ten queries for any number."""
+    counted, events = _newest_rows(events_for(user).once(), "occurred_at", period)
     latest = newest(contexts_for(user))
     return Activity(
         **_figures(period, counted, events, MAX_BUSIEST),

@@ -94,12 +94,16 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event of a record: what it changed, and the gaps just before it."""
+    """One event of a record: what it changed, and the gaps just before it.
+
+    ``twins`` are the events that told the same change again, where they were looked for.
+    """
 
     event: Event
     changes: tuple[FieldChange, ...]
     gaps: tuple[Gap, ...]
     is_undelete: bool
+    twins: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +175,8 @@ class _History:
     def add(self, event: Event) -> Entry:
         """Take up the next event, and return its entry.
 
-        One save can raise two events of one moment, or one event can come twice, under another
-        EventId: what was there before is, for both, what was there before that moment.
+        One save can raise two events of one moment: what was there before is, for both, what was
+        there before that moment.
         """
         if event.occurred_at != self.moment:
             self.moment = event.occurred_at

@@ -42,8 +42,9 @@ class Record:
         return Record(self.context_identifier, entity, primary_key)
 
     def events(self, user: Any) -> EventQuerySet:
-        """Return the events of this record that the user may see, newest first."""
-        return events_for(user).of_record(self.context_identifier, self.entity, self.primary_key)
+        """Return the events of this record that the user may see, newest first, without twins."""
+        events = events_for(user).of_record(self.context_identifier, self.entity, self.primary_key)
+        return events.once()
 
     @property
     def url(self) -> str | None:

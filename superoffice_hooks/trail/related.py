@@ -41,7 +41,7 @@ class Related:
 def related(
     record: Record, user: Any, entity: str | None = None, before: Place | None = None
 ) -> Related:
-    """Return the events of other records that name this record in a value.
+    """Return the events of other records that name this record in a value, without twins.
 
     ``entity`` keeps to events of that entity. Only what the user may see is there.
     """
@@ -49,6 +49,7 @@ def related(
         primary_key=record.primary_key,
         entity=record.entity,
         context_identifier=record.context_identifier,
+        event__twin_of=None,
     ).order_by("-occurred_at", "-event_id")
     contexts = contexts_for(user)
     if contexts is not None and record.context_identifier not in contexts:

@@ -129,6 +129,7 @@ class EventRows:
         "field_values",
         "properties",
         "flags",
+        "twin_of",
     )
     weight = Length(Cast("field_values", TextField())) + Length(Cast("properties", TextField()))
 

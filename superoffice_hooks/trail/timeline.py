@@ -24,13 +24,15 @@ PAGE = 50  # events
 REACH = 200  # events before those of the page, in which a value before is looked for
 MILESTONES = (CREATED, SOFTDELETED, DELETED)
 MAX_MILESTONES = 100
+MAX_TWINS = 500  # of the events of a page
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """One page of the story of a record.
 
-    ``entries`` are its events newest first, each with the gaps just before it. ``outages`` are the
+    ``entries`` are its events newest first, each with the gaps just before it and with its twins,
+    which are no entries of their own. ``outages`` are the
     times in this page's stretch in which a webhook of the tenant was off. ``milestones`` are the
     record's created, softdeleted and deleted events of all pages, oldest first, and no more than
     the last ``MAX_MILESTONES``. ``older`` is where the next page begins, ``None`` on the last.
@@ -82,6 +84,7 @@ def timeline(
     milestones = _milestones(events)
     began = _trail_began(record)
     entries = _entries(events, window, PAGE + REACH, milestones, technical, began)[:PAGE]
+    entries = _with_twins(entries)
     older = Place.of(window[PAGE - 1]) if len(window) > PAGE else None
     return Timeline(
         record,
@@ -95,12 +98,14 @@ def timeline(
 
 
 def entry_of(event: Event, user: Any, technical: Callable[[str, str], bool]) -> Entry:
-    """Return the entry of one event in the timeline of its record."""
+    """Return the entry of one event in the timeline of its record; a twin has that of its first."""
+    event = event.twin_of or event
     record = Record.of(event)
     events = record.events(user).with_rows().defer("properties")
     window = list(_until(events, Place(event.occurred_at, event.pk + 1))[: REACH + 2])
     began = _trail_began(record)
-    return _entries(events, window, REACH + 1, _milestones(events), technical, began)[0]
+    entries = _entries(events, window, REACH + 1, _milestones(events), technical, began)[:1]
+    return _with_twins(entries)[0]
 
 
 def _until(events: EventQuerySet, before: Place | None) -> EventQuerySet:
@@ -150,6 +155,15 @@ def _entries(
         if len(between) > REACH or any(entry.is_undelete for entry in back):
             past = replace(past, softdeleted=None)
     return list(reversed(replay(reversed(window), technical, past)))
+
+
+def _with_twins(entries: list[Entry]) -> list[Entry]:
+    """Return the entries with what also told each of them, oldest first."""
+    twins: dict[int | None, list[Event]] = {}
+    found = Event.objects.twins_of(*(entry.event for entry in entries)).order_by("id")
+    for twin in found.defer("field_values", "properties")[:MAX_TWINS]:
+        twins.setdefault(twin.twin_of_id, []).append(twin)
+    return [replace(entry, twins=tuple(twins.get(entry.event.pk, ()))) for entry in entries]
 
 
 def _past(past: Past, event: Event) -> Past:

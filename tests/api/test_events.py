@@ -40,6 +40,7 @@ class TestAnEvent:
             "field_values": wire["FieldValues"],
             "properties": {"Region": "North"},
             "flags": [],
+            "twin_of": None,
         }
 
     def test_reads_the_same_in_the_list_and_alone(self, reader):

@@ -19,23 +19,29 @@ pytestmark = [
 ]
 
 # 200 tenants and 30 entities, the first of each the busiest; a record has ten events; 2 fields of
-# 40 an event; every hundredth a deletion that names a contact; every second names a contact.
+# 40 an event; every hundredth a deletion that names a contact; every second names a contact; and
+# every ten-thousandth is the twin of the one before it.
 FILL = [
     """
     INSERT INTO superoffice_hooks_event (
         event_id, name, entity, action, primary_key, context_identifier, changed_by_associate_id,
-        webhook_name, occurred_at, received_at, field_values, properties, flags
+        webhook_name, occurred_at, received_at, field_values, properties, flags, fingerprint
     )
     SELECT gen_random_uuid(), entity || '.' || action, entity, action, n / 10,
         'Cust' || floor(200 * power(random(), 3)), floor(500 * power(random(), 2)),
         'Hook ' || n % 5, at, at + random() * interval '3 s',
-        jsonb_build_object('contact_id', n % 50000, 'name', 'Name ' || n), '{}', '[]'
+        jsonb_build_object('contact_id', n % 50000, 'name', 'Name ' || n), '{}', '[]',
+        gen_random_uuid()
     FROM (
         SELECT n, 'entity' || floor(30 * power(random(), 3)) AS entity,
             CASE WHEN n % 100 = 0 THEN 'deleted' WHEN n % 10 = 1 THEN 'created' ELSE 'changed' END
             AS action, timestamptz '2025-01-01' + n * interval '30 s' AS at
         FROM generate_series(1, {events}) AS n
     ) AS told
+    """,
+    """
+    UPDATE superoffice_hooks_event SET fingerprint = NULL, twin_of_id = id - 1
+    WHERE id % 10000 = 0
     """,
     """
     INSERT INTO superoffice_hooks_changedfield (event_id, position, name)
@@ -134,6 +140,10 @@ FILTERS = {
     "field value": {"field_value": "contact_id:4711"},
     "field value of a record": {"field_value": "name:Name 47110", "primary_key": 4711},
     "deleted value": {"deleted_value": "contact_id:4700"},
+    "twins": {"is_twin": "true"},
+    "twins of a tenant": {"is_twin": "true", "context_identifier": "Cust0"},
+    "each change once": {"is_twin": "false"},
+    "tenant, each change once": {"is_twin": "false", "context_identifier": "Cust0"},
     "tenant and entity": {"context_identifier": "Cust0", "entity": "entity0"},
     "tenant and field": {"context_identifier": "Cust0", "changed_field": "field0"},
 }

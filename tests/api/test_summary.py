@@ -210,8 +210,8 @@ def test_names_the_busiest_only(stored, monkeypatch):
 
 
 def test_counts_the_readers_tenants_only(scoped):
-    for context in ("Mine", "Mine", "Theirs"):
-        post(body(ContextIdentifier=context))
+    for number, context in enumerate(("Mine", "Mine", "Theirs")):
+        post(body(ContextIdentifier=context, PrimaryKey=number))
     found = scoped.get(URL, MARCH).json()
     assert (found["count"], found["tenants"]) == (2, [{"context_identifier": "Mine", "count": 2}])
     assert scoped.get(URL, MARCH | {"context_identifier": "Theirs"}).json()["count"] == 0

@@ -29,6 +29,7 @@ def again(row, **changes):
     """Insert a copy of a row with other values; whether the database took it."""
     fields = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
     fields.pop("id", None)
+    fields.pop("fingerprint", None)
     try:
         with transaction.atomic():
             type(row)(**fields | changes).save(force_insert=True)

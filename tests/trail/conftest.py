@@ -17,7 +17,9 @@ def odd(db):
         odd = body(PrimaryKey=number, FieldValues=ODD_VALUES, Values=ODD_VALUES, Odd=ODD_VALUES)
         post(json.dumps(odd).encode())  # half a surrogate pair is no UTF-8
     post(body(Event="\N{GRINNING FACE}.=1+1", Entity=..., Changes=["b", "a", "=cmd", "@x"]))
-    post(body(Timestamp="2026-03-02T09:15:27Z", Changes=None, FieldValues=None))
+    for webhook in ("Audit trail", "Second"):
+        twin = body(WebhookName=webhook, Changes=None, FieldValues=None)
+        post(twin | {"Timestamp": "2026-03-02T09:15:27Z"})
     post(body(Timestamp="2026-03-02T09:15:27", PrimaryKey=2**63 - 1, ChangedByAssociateId=-1))
     post(b"not JSON \xff;=1")
     post(b"\n\n-not JSON either")

@@ -68,8 +68,10 @@ def cells(raw):
 def restore(raw_lines):
     """Store again what the lines of an NDJSON export of events tell."""
     rows = [json.loads(line) for line in raw_lines]
-    own = [field.name for field in Event._meta.concrete_fields]
-    Event.objects.bulk_create([Event(**{name: row[name] for name in own}) for row in rows])
+    own = [field for field in Event._meta.concrete_fields if field.name != "fingerprint"]
+    Event.objects.bulk_create(
+        [Event(**{field.attname: row[field.name] for field in own}) for row in rows]
+    )
     ChangedField.objects.bulk_create(
         ChangedField(event_id=row["id"], position=position, name=name)
         for row in rows
@@ -96,11 +98,18 @@ def restore(raw_lines):
 
 
 def stored():
-    """Everything that the trail holds, as Python writes it: -0.0 is not 0.0, and 1 is not 1.0."""
+    """Everything that the trail holds, as Python writes it: -0.0 is not 0.0, and 1 is not 1.0.
+
+    But for the fingerprints, which say nothing of their own.
+    """
     models = (Event, ChangedField, DeletedValue, RelatedRecord)
-    return {
-        model.__name__: [repr(row) for row in model.objects.order_by("pk").values_list()]
+    columns = {
+        model: [it.attname for it in model._meta.concrete_fields if it.name != "fingerprint"]
         for model in models
+    }
+    return {
+        model.__name__: [repr(row) for row in model.objects.order_by("pk").values_list(*own)]
+        for model, own in columns.items()
     }
 
 

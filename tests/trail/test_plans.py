@@ -60,9 +60,27 @@ SELECTIONS = {
         "entity", "context_identifier"
     ),
     "named event of a number": Event.objects.filter(primary_key=7, name="contact.changed"),
+    "each change once": Event.objects.once(),
+    "each change of a tenant once": Event.objects.once().filter(context_identifier="Cust24680"),
+    "twins": Event.objects.twins(),
+    "twins of two events": Event.objects.twins_of(
+        *(
+            Event(
+                pk=pk,
+                primary_key=7,
+                entity="contact",
+                context_identifier="Cust24680",
+                occurred_at=datetime(2026, 3, pk, tzinfo=UTC),
+            )
+            for pk in (1, 2)
+        )
+    ),
+    "what told a change first": Event.objects.filter(
+        fingerprint="0b7c1a52-3a55-4b14-8df0-2f6f1a54c0ab"
+    ),
     "name of a field": ChangedField.objects.filter(name="name").order_by(),
     "around a record": RelatedRecord.objects.filter(
-        primary_key=7, entity="contact", context_identifier="Cust24680"
+        primary_key=7, entity="contact", context_identifier="Cust24680", event__twin_of=None
     ),
     "arrived in a period": Delivery.objects.filter(received_at__gte=MARCH).order_by(
         "-received_at", "-id"
@@ -85,6 +103,7 @@ def test_no_selection_scans_a_table(plan, selection):
     [
         *("all", "context", "entity", "action", "name", "record", "quarantined", "associate"),
         *("webhook", "oldest first", "action in a period", "entity and tenant of a number"),
+        *("each change once", "each change of a tenant once"),
         *("around a record", "arrived in a period"),
     ],
 )

@@ -332,8 +332,8 @@ def test_costs_the_same_queries_for_any_number_of_events(length):
     store(*(told(hour, changes=["name"], values={"name": hour}) for hour in range(length)))
     with CaptureQueriesContext(connection) as queries:
         timeline(RECORD, User(), Technical())
-    # Events, changed fields, deleted values; milestones; when the trail began; webhooks.
-    assert len(queries) == 6
+    # Events, changed fields, deleted values, twins; milestones; when the trail began; webhooks.
+    assert len(queries) == 7
 
 
 def test_reads_no_more_than_its_reach(monkeypatch):
