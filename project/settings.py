@@ -24,6 +24,7 @@ DEMO_WEBHOOK_SECRET = (
 )
 SUPEROFFICE_HOOKS = {
     "SECRETS": [DEMO_WEBHOOK_SECRET],
+    "SPOOL_DIR": BASE_DIR / "demo-spool",
     "ASSOCIATE_NAME": "project.associates.associate_name",
 }
 

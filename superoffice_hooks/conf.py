@@ -7,12 +7,14 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from string import Formatter
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
 from superoffice_hooks.wire.catalog import TECHNICAL_FIELDS
@@ -29,9 +31,13 @@ KEYS = (
     "INTEGRATION_USERS",
     "RECORD_URLS",
     "TECHNICAL_FIELDS",
+    "SPOOL_DIR",
+    "STORE_TIMEOUT",
+    "REFUSED_SAMPLE",
 )
 ENDPOINT_KEYS = ("SECRETS", "CONTEXTS")
 RECORD_PARTS = ("context_identifier", "entity", "primary_key")
+MAX_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,15 @@ class Endpoint:
     def takes(self, context_identifier: str) -> bool:
         """Whether an event of this tenant may enter by this endpoint."""
         return self.contexts is None or context_identifier in self.contexts
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSample:
+    """How much is kept of what an endpoint refused: the bounds hold for each endpoint."""
+
+    count: int = 1_000
+    bytes: int = 16 * 1024 * 1024
+    days: int = 30
 
 
 class Settings:
@@ -104,14 +119,32 @@ class Settings:
             endpoints[DEFAULT_ENDPOINT] = _endpoint(DEFAULT_ENDPOINT, self.raw, top=True)
         return endpoints
 
-    def endpoint(self, name: str) -> Endpoint | None:
-        """Return the endpoint of this name, or ``None`` where there is none."""
+    def endpoint(self, name: str, *, is_away: bool = False) -> Endpoint | None:
+        """Return the endpoint of this name, or ``None`` where there is none.
+
+        A callable that cannot ask its database is taken at what it said last in this process:
+        an outage must not cost the deliveries. With ``is_away`` it is not even asked, because the
+        database is known to be away. Raises what it raises where it has said nothing.
+        """
         endpoints = self.endpoints
         if isinstance(endpoints, Mapping):
             return endpoints.get(name)
         if name == DEFAULT_ENDPOINT and "SECRETS" in self.raw:
             return _endpoint(DEFAULT_ENDPOINT, self.raw, top=True)
-        return endpoints(name)
+        said = _last_found.get((endpoints, name))
+        if is_away and said is not None:
+            return said
+        try:
+            found = endpoints(name)
+        except DatabaseError:
+            if said is None:
+                raise
+            return said
+        if found is None:
+            _last_found.pop((endpoints, name), None)
+        else:
+            _last_found[endpoints, name] = found
+        return found
 
     @property
     def contexts_for_user(self) -> Callable[[Any], Iterable[str] | None]:
@@ -181,6 +214,48 @@ class Settings:
             entity: _texts(f'{SETTING}["TECHNICAL_FIELDS"]["{entity}"]', names)
             for entity, names in fields.items()
         }
+
+    @property
+    def spool_dir(self) -> Path | None:
+        """The folder for deliveries that the database cannot take; default: none is kept."""
+        value = self.raw.get("SPOOL_DIR")
+        if value is None:
+            return None
+        if not isinstance(value, str | Path) or not Path(value).is_absolute():
+            raise ImproperlyConfigured(
+                f'{SETTING}["SPOOL_DIR"] must be the absolute path of a folder.'
+            )
+        return Path(value)
+
+    @property
+    def store_timeout(self) -> float:
+        """How long the database may take for one delivery before it is spooled, in seconds."""
+        value = self.raw.get("STORE_TIMEOUT", 0.8)
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not 0 < value <= MAX_SECONDS
+        ):
+            raise ImproperlyConfigured(
+                f'{SETTING}["STORE_TIMEOUT"] must be a number of seconds, more than 0 and at most '
+                f"{MAX_SECONDS:.0f}."
+            )
+        return float(value)
+
+    @property
+    def refused_sample(self) -> RefusedSample:
+        """The bounds of what is kept of wrongly signed deliveries, for each endpoint."""
+        bounds = self._dict("REFUSED_SAMPLE", "a dict of bounds such as {'COUNT': 1000}")
+        known = {each.name.upper(): each.name for each in fields(RefusedSample)}
+        for key, value in bounds.items():
+            where = f'{SETTING}["REFUSED_SAMPLE"]'
+            if key not in known:
+                raise ImproperlyConfigured(
+                    f"{where} has an unknown key {key!r}; known keys: {', '.join(known)}."
+                )
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise ImproperlyConfigured(f'{where}["{key}"] must be an integer, 0 or more.')
+        return RefusedSample(**{known[key]: value for key, value in bounds.items()})
 
     def _dict(self, key: str, what: str) -> Mapping[str, Any]:
         """Return the dict that the setting is; empty where it is not set."""
@@ -265,5 +340,7 @@ def _items(where: str, value: Any, kind: type[Item]) -> tuple[Item, ...]:
         raise ImproperlyConfigured(f"{where} must be a list of {kinds}.")
     return tuple(value)
 
+
+_last_found: dict[tuple[Callable[[str], Endpoint | None], str], Endpoint] = {}
 
 conf = Settings()

@@ -8,6 +8,8 @@
     └── PayloadError       it is genuine, and cannot be read as an event
 """
 
+import re
+
 
 class DeliveryError(Exception):
     """One delivery could not be taken as it came; the text says why and is safe to show."""
@@ -40,3 +42,15 @@ class PayloadError(DeliveryError):
         super().__init__(reason if position is None else f"{reason} (at character {position})")
         self.reason = reason
         self.position = position
+
+
+def in_short(error: Exception) -> str:
+    """Return an error's type and first line, without what it quotes: fit for a log.
+
+    Databases quote the values that they refuse, and more of them on the lines after the first.
+    """
+    line = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__} {_QUOTED.sub('…', line)}".strip()
+
+
+_QUOTED = re.compile(r"""(["']).*\1""")

@@ -4,8 +4,9 @@ import enum
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
 
-from superoffice_hooks.conf import Endpoint, conf
+from superoffice_hooks.conf import Endpoint, RefusedSample, conf
 from superoffice_hooks.wire.catalog import TECHNICAL_FIELDS
 from tests.builders import body, post
 
@@ -39,6 +40,9 @@ def test_without_the_setting_there_is_no_endpoint_and_every_other_key_has_its_de
     assert list(conf.integration_users("Cust1")) == []
     assert conf.record_urls == {}
     assert conf.technical_fields == TECHNICAL_FIELDS
+    assert conf.spool_dir is None
+    assert conf.store_timeout == 0.8
+    assert conf.refused_sample == RefusedSample(1000, 16 * 1024 * 1024, 30)
 
 
 def test_plain_secrets_are_the_endpoint_default_for_any_tenant(settings):
@@ -349,3 +353,78 @@ def test_an_endpoint_takes_lists():
     endpoint = Endpoint("acme", ["new", "old"], ["Cust1"])
     assert endpoint == Endpoint("acme", ("new", "old"), frozenset({"Cust1"}))
     assert not endpoint.takes("Cust")
+
+
+def test_a_callable_whose_database_is_away_is_taken_at_its_last_word(settings):
+    said = [
+        Endpoint("acme", (NEW,)),
+        OperationalError("away"),
+        None,
+        OperationalError("away"),
+    ]
+
+    def from_the_database(name):
+        word = said.pop(0)
+        if isinstance(word, Exception):
+            raise word
+        return word
+
+    settings.SUPEROFFICE_HOOKS = {"ENDPOINTS": from_the_database}
+    assert conf.endpoint("acme").secrets == (NEW,)
+    assert conf.endpoint("acme").secrets == (NEW,)
+    assert conf.endpoint("acme") is None
+    with pytest.raises(OperationalError):
+        conf.endpoint("acme")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("SPOOL_DIR", "relative/path", 'SUPEROFFICE_HOOKS["SPOOL_DIR"] must be the absolute path'),
+        ("SPOOL_DIR", 7, "must be the absolute path of a folder"),
+        ("STORE_TIMEOUT", 0, "must be a number of seconds, more than 0 and at most 60"),
+        ("STORE_TIMEOUT", 61, "must be a number of seconds"),
+        ("STORE_TIMEOUT", True, "must be a number of seconds"),
+        ("STORE_TIMEOUT", "1", "must be a number of seconds"),
+        ("STORE_TIMEOUT", float("nan"), "must be a number of seconds"),
+        ("REFUSED_SAMPLE", 1000, "must be a dict of bounds"),
+        (
+            "REFUSED_SAMPLE",
+            {"ROWS": 1},
+            "has an unknown key 'ROWS'; known keys: COUNT, BYTES, DAYS",
+        ),
+        ("REFUSED_SAMPLE", {"COUNT": -1}, '["COUNT"] must be an integer, 0 or more'),
+        ("REFUSED_SAMPLE", {"DAYS": 1.5}, '["DAYS"] must be an integer'),
+        ("REFUSED_SAMPLE", {"BYTES": True}, '["BYTES"] must be an integer'),
+    ],
+)
+def test_what_the_spool_and_the_sample_cannot_be(settings, key, value, message):
+    settings.SUPEROFFICE_HOOKS = {key: value}
+    with pytest.raises(ImproperlyConfigured) as raised:
+        getattr(conf, key.lower())
+    assert message in str(raised.value)
+
+
+def test_the_spool_and_the_sample_as_the_site_sets_them(settings, tmp_path):
+    settings.SUPEROFFICE_HOOKS = {
+        "SPOOL_DIR": str(tmp_path),
+        "STORE_TIMEOUT": 2,
+        "REFUSED_SAMPLE": {"COUNT": 5, "DAYS": 0},
+    }
+    assert conf.spool_dir == tmp_path
+    assert conf.store_timeout == 2.0
+    assert conf.refused_sample == RefusedSample(5, 16 * 1024 * 1024, 0)
+
+
+def test_while_the_database_is_known_to_be_away_a_callable_is_asked_only_for_what_is_new(settings):
+    asked = []
+
+    def from_the_database(name):
+        asked.append(name)
+        return Endpoint(name, (NEW,))
+
+    settings.SUPEROFFICE_HOOKS = {"ENDPOINTS": from_the_database}
+    assert conf.endpoint("acme", is_away=True) == conf.endpoint("acme", is_away=True)
+    assert asked == ["acme"]
+    conf.endpoint("acme")
+    assert asked == ["acme", "acme"]

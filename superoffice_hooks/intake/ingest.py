@@ -1,23 +1,30 @@
-"""One delivery, from its bytes to an outcome: prove it, then settle what becomes of it."""
+"""One delivery, from its bytes to a place where it is safe: prove it, then store or spool it."""
 
-import hashlib
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
-from uuid import NAMESPACE_URL, UUID, uuid5
 
+from django.db import DatabaseError
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from superoffice_hooks.conf import Endpoint
-from superoffice_hooks.exceptions import PayloadError
-from superoffice_hooks.intake.rows import NEW_ROW, Arrival, Row, keep, record
-from superoffice_hooks.models import Delivery, Event, Outcome
-from superoffice_hooks.signals import event_recorded
-from superoffice_hooks.wire.payload import guid, parse
+from superoffice_hooks.alarms import Alarm, sound
+from superoffice_hooks.conf import Endpoint, conf
+from superoffice_hooks.exceptions import SignatureError, in_short
+from superoffice_hooks.intake.arrival import Arrival
+from superoffice_hooks.intake.deadline import breaker
+from superoffice_hooks.intake.drain import drainer
+from superoffice_hooks.intake.refused import sample
+from superoffice_hooks.intake.rows import Row
+from superoffice_hooks.intake.settle import settle
+from superoffice_hooks.intake.spool import Spool
+from superoffice_hooks.models import Delivery
 from superoffice_hooks.wire.signature import key_id, verify
 
+logger = logging.getLogger("superoffice_hooks.intake")
+
 SIGNATURE_HEADER: Final = "X-SuperOffice-Signature"
-EVENT_ID_HEADER: Final = "X-SuperOffice-EventId"
 
 # Somebody's credentials are no evidence of ours, and the signature has a column of its own.
 DROPPED_HEADERS: Final = frozenset(
@@ -25,24 +32,23 @@ DROPPED_HEADERS: Final = frozenset(
 )
 MAX_HEADERS: Final = 64
 MAX_HEADER_LENGTH: Final = 1024
-_BODY_NAMESPACE: Final = uuid5(NAMESPACE_URL, "https://docs.superoffice.com/webhooks")
 
 
 @sensitive_variables()
 def ingest(
     endpoint: Endpoint, body: bytes, headers: Mapping[str, str], remote_address: str = ""
-) -> Delivery:
-    """Prove who sent this delivery, store it, and return it.
+) -> Delivery | None:
+    """Prove who sent this delivery, and return it when it is stored; ``None`` when it is spooled.
 
     ``body`` is the raw body, ``headers`` a case-insensitive mapping of the request's headers,
     ``remote_address`` the peer's. The returned ``Delivery`` is committed; its ``outcome`` and
-    ``reason`` say what became of it.
+    ``reason`` say what became of it. What is spooled is on disk.
 
-    Raises ``SignatureError`` where nothing proves the sender: then nothing is stored. Raises
-    ``django.db.DatabaseError`` where the database cannot take it.
+    Raises ``SignatureError`` where nothing proves the sender; a sample of that is kept. Raises
+    ``django.db.DatabaseError`` where the database cannot take it and there is no spool, and
+    ``OSError`` where the spool cannot either.
     """
     signature = headers.get(SIGNATURE_HEADER, "")
-    secret = verify(body, signature, endpoint.secrets)
     arrival = Arrival(
         endpoint=endpoint.name,
         received_at=timezone.now(),
@@ -50,47 +56,82 @@ def ingest(
         headers=_evidence(headers),
         remote_address=_header_text(remote_address, 45),
         signature=_header_text(signature, 255),
-        key_id=key_id(secret),
+        key_id="",
     )
-    return settle(arrival, endpoint)
+    try:
+        arrival = replace(arrival, key_id=key_id(verify(body, signature, endpoint.secrets)))
+    except SignatureError as error:
+        sample(arrival, str(error))
+        raise
+    folder = conf.spool_dir
+    if folder is None:
+        return _store_or_fail(arrival, endpoint)
+    return _store_or_spool(arrival, endpoint, Spool(folder))
 
 
 @sensitive_variables()
-def settle(arrival: Arrival, endpoint: Endpoint, row: Row = NEW_ROW) -> Delivery:
-    """Parse and store what has been proven genuine, and tell the receivers of a new event.
-
-    A body that cannot be an event, or names a tenant that the endpoint does not take, is
-    quarantined and never refused. ``row`` is where the delivery is written. Raises
-    ``django.db.DatabaseError`` as ``ingest`` does.
-    """
+def _store_or_fail(arrival: Arrival, endpoint: Endpoint) -> Delivery:
     try:
-        payload = parse(arrival.body)
-    except PayloadError as error:
-        return keep(arrival, Outcome.QUARANTINED, str(error), row=row)
-    if payload.is_test:
-        return keep(arrival, Outcome.TEST, row=row)
-    if not endpoint.takes(payload.context_identifier):
-        return keep(
-            arrival,
-            Outcome.QUARANTINED,
-            "ContextIdentifier is missing, or names a tenant that this endpoint does not take.",
-            row=row,
+        return settle(arrival, endpoint)
+    except DatabaseError:
+        sound(
+            Alarm.SPOOL_FAILED,
+            endpoint.name,
+            f"A delivery to endpoint {endpoint.name!r} was turned away: the database could not "
+            "take it, and there is no SPOOL_DIR.",
         )
-    delivery = record(arrival, payload, payload.event_id or _stand_in(arrival), row)
-    if delivery.outcome == Outcome.RECORDED:
-        event_recorded.send_robust(sender=Event, event=delivery.event, delivery=delivery)
-    return delivery
+        raise
 
 
-def _stand_in(arrival: Arrival) -> UUID:
-    """Return the header's EventId for a body without one, else a UUID that the body determines.
-
-    Either is the same when SuperOffice sends the same delivery again.
-    """
-    named = {name.lower(): value for name, value in arrival.headers.items()}
-    return guid(named.get(EVENT_ID_HEADER.lower(), "")) or uuid5(
-        _BODY_NAMESPACE, hashlib.sha256(arrival.body).hexdigest()
+@sensitive_variables()
+def _store_or_spool(arrival: Arrival, endpoint: Endpoint, spool: Spool) -> Delivery | None:
+    """Return the delivery if the database took it in time, else ``None``: then it is spooled."""
+    is_spared = not breaker.allows()
+    delivery = None if is_spared else _store(arrival, endpoint, spool)
+    if delivery is not None:
+        return delivery
+    try:
+        spool.keep(arrival)
+    except OSError as error:
+        if is_spared and (delivery := _store(arrival, endpoint, spool)) is not None:
+            return delivery
+        reason = error.strerror or type(error).__name__
+        sound(
+            Alarm.SPOOL_FAILED,
+            endpoint.name,
+            f"A delivery to endpoint {endpoint.name!r} was turned away: neither the database nor "
+            f"the spool in {spool.folder} could take it ({reason}).",
+        )
+        raise
+    drainer.start(spool)
+    sound(
+        Alarm.SPOOL_IN_USE,
+        endpoint.name,
+        f"The database does not take deliveries to endpoint {endpoint.name!r}: they are kept in "
+        f"{spool.folder} until it does.",
     )
+    return None
+
+
+@sensitive_variables()
+def _store(arrival: Arrival, endpoint: Endpoint, spool: Spool) -> Delivery | None:
+    """Return the delivery if the database took it in time, else ``None``, whatever it failed by."""
+    try:
+        delivery = settle(arrival, endpoint, Row(conf.store_timeout))
+    except DatabaseError as error:
+        breaker.trip()
+        # Without the traceback: its frames hold the values, and a report would show them.
+        logger.error(
+            "Delivery to endpoint %r could not be stored: %s", endpoint.name, in_short(error)
+        )
+    except Exception:
+        # A mistake of ours, or of the site's settings, must not cost the delivery.
+        logger.exception("Delivery to endpoint %r could not be stored.", endpoint.name)
+    else:
+        breaker.reset()
+        drainer.look(spool)
+        return delivery
+    return None
 
 
 def _evidence(headers: Mapping[str, str]) -> dict[str, str]:

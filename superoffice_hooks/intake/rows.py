@@ -7,11 +7,11 @@ second transaction, and all other deliveries cost none.
 """
 
 import logging
+import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final
+from itertools import count
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from django.db import (
@@ -21,10 +21,17 @@ from django.db import (
     OperationalError,
     connections,
     router,
-    transaction,
 )
 from django.views.decorators.debug import sensitive_variables
 
+from superoffice_hooks.intake.arrival import Arrival
+from superoffice_hooks.intake.deadline import Deadline, transaction_within
+from superoffice_hooks.intake.derived import (
+    changed_fields_of,
+    columns_of,
+    deleted_values_of,
+    related_records_of,
+)
 from superoffice_hooks.models import (
     ChangedField,
     DeletedValue,
@@ -34,12 +41,15 @@ from superoffice_hooks.models import (
     RelatedRecord,
 )
 from superoffice_hooks.wire.body import Flag
-from superoffice_hooks.wire.catalog import related_records
+from superoffice_hooks.wire.fingerprint import fingerprint
 from superoffice_hooks.wire.payload import Payload
 
 logger = logging.getLogger("superoffice_hooks.intake")
 
+Answer = TypeVar("Answer")
+
 AT_ONCE = 1.0  # seconds: what fails later has waited for something, and would wait again
+PAUSES = (0.0, 0.05)  # seconds, at most, before the second and the third attempt
 
 # MariaDB's codes for a statement that is larger than its max_allowed_packet: it says so, or it
 # hangs up, which can have other causes too.
@@ -48,30 +58,29 @@ _HUNG_UP = (2006, 2013)
 _LARGE = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What is known of a delivery before its body is read.
-
-    ``body`` is as it came. ``headers`` and ``remote_address`` are kept as evidence. ``key_id``
-    names the secret that gave the signature.
-    """
-
-    endpoint: str
-    received_at: datetime
-    body: bytes = field(repr=False)
-    headers: dict[str, str] = field(repr=False)
-    remote_address: str
-    signature: str = field(repr=False)
-    key_id: str
-
-
 class Row:
-    """Where a delivery is written: here into a row of its own.
+    """Where a delivery is written, and until when: here into a row of its own.
 
     A subclass writes into a row that exists already. ``claim`` and ``write`` are called in this
     order, inside the one transaction that stores the delivery and whatever it brings; both are
-    called again where that transaction is tried again.
+    called again where that transaction is tried again. Without ``seconds`` the database may
+    take as long as the site's own settings let it; the time runs from when it is first asked for,
+    because what comes before, as the reading of a large body, is not the database's.
     """
+
+    is_known = False  # whether the delivery was in the database before
+    _seconds: float | None = None
+    _deadline: Deadline | None = None
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._seconds = seconds
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """When the database must have committed."""
+        if self._seconds is not None and self._deadline is None:
+            self._deadline = Deadline.after(self._seconds)
+        return self._deadline
 
     def claim(self, alias: str) -> Delivery | None:
         """Return the delivery if an earlier attempt has stored it already, else ``None``."""
@@ -109,25 +118,57 @@ NEW_ROW: Final = Row()
 def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_ROW) -> Delivery:
     """Store a genuine event with its delivery, and return the delivery as it was stored.
 
-    Its outcome is ``recorded`` for a new event, ``duplicate`` where the same bytes are recorded
-    already, and ``quarantined`` where the same key is recorded from other bytes or the database
-    refuses the values. Raises ``django.db.DatabaseError`` when nothing could be stored.
+    Its outcome is ``recorded`` for a new event, also for one that tells a change again under
+    another key: that is a twin of the first. It is ``duplicate`` where the same key is recorded
+    already from the same bytes, or from others that tell the same change, and ``quarantined`` where
+    the same key is recorded and tells something else, or the database refuses the values. Raises
+    ``django.db.DatabaseError`` when nothing could be stored.
     """
     alias = router.db_for_write(Event)
-    try:
-        return _once_more(alias, lambda: _insert(arrival, payload, event_id, row, alias))
-    except DatabaseError as error:
-        refusal = _refusal(error, arrival, payload)
-        if refusal is None:
-            raise
-    event = Event.objects.using(alias).filter(**_key(payload, event_id)).first()
+    change = fingerprint(payload)
+
+    def insert(twin_of: int | None = None) -> Delivery | str:
+        """Return the delivery, or what the database has against these rows."""
+        told = {"fingerprint": change if twin_of is None else None, "twin_of_id": twin_of}
+        try:
+            return _once_more(
+                alias, lambda: _insert(arrival, payload, event_id, row, alias, told), row.deadline
+            )
+        except DatabaseError as error:
+            refusal = _refusal(error, arrival, payload)
+            if refusal is None:
+                raise
+            return refusal
+
+    def known() -> tuple[Event | None, Delivery | None, int | None]:
+        """Return the event of this key and what brought it, or who told its change first."""
+        with transaction_within(row.deadline, alias):
+            events = Event.objects.using(alias).select_related("twin_of")
+            event = events.filter(**_key(payload, event_id)).first()
+            if event is None:
+                return None, None, _first_to_tell(change, alias)
+            recorded = event.deliveries.using(alias).filter(outcome=Outcome.RECORDED)
+            return event, recorded.first(), None
+
+    stored = insert()
+    if isinstance(stored, Delivery):
+        return stored
+    event, first, first_to_tell = _once_more(alias, known, row.deadline)
+    if first_to_tell is not None:
+        stored = insert(twin_of=first_to_tell)
+        if isinstance(stored, Delivery):
+            return stored
+        event, first, _ = _once_more(
+            alias, known, row.deadline
+        )  # a copy of this delivery was faster
     if event is None:
-        reason = f"The database refuses the values ({refusal})."
+        reason = f"The database refuses the values ({stored})."
         return keep(arrival, Outcome.QUARANTINED, reason, row=row)
-    first = event.deliveries.using(alias).filter(outcome=Outcome.RECORDED).first()
-    if first is not None and bytes(first.body) == arrival.body:
-        if row.wrote(first, arrival):
-            return first
+    is_copy = first is not None and bytes(first.body) == arrival.body
+    if first is not None and is_copy and row.wrote(first, arrival):
+        return first
+    # Other bytes may tell the same: two webhooks may send one event under one EventId.
+    if is_copy or (change is not None and (event.twin_of or event).fingerprint == change):
         return keep(arrival, Outcome.DUPLICATE, event=event, row=row)
     reason = "The same EventId, Event, PrimaryKey and ContextIdentifier came before in other bytes."
     return keep(arrival, Outcome.QUARANTINED, reason, event, row)
@@ -142,29 +183,47 @@ def keep(
 ) -> Delivery:
     """Store a delivery that brings no new event, and return it."""
     alias = router.db_for_write(Delivery)
+    attempts = count()
 
     def insert() -> Delivery:
-        with transaction.atomic(using=alias, durable=True):
-            return row.claim(alias) or row.write(arrival, outcome, reason, event, alias)
+        with transaction_within(row.deadline, alias):
+            stored = row.claim(alias)
+            if stored is None and next(attempts):
+                stored = stored_before(arrival, alias)
+                # The first attempt may have been committed, and only the database's answer lost.
+                stored = stored if stored is not None and row.wrote(stored, arrival) else None
+            return stored or row.write(arrival, outcome, reason, event, alias)
 
-    return _once_more(alias, insert)
+    return _once_more(alias, insert, row.deadline)
 
 
-def _once_more(alias: str, store: Callable[[], Delivery]) -> Delivery:
-    """Return what ``store`` returns, and call it again where it failed at once.
+@sensitive_variables()
+def stored_before(arrival: Arrival, alias: str) -> Delivery | None:
+    """Return the delivery if this very arrival is in the database already."""
+    rows = Delivery.objects.using(alias).filter(
+        received_at=arrival.received_at, endpoint=arrival.endpoint, signature=arrival.signature
+    )
+    return next((row for row in rows if bytes(row.body) == arrival.body), None)
+
+
+def _once_more(alias: str, ask: Callable[[], Answer], deadline: Deadline | None) -> Answer:
+    """Return what ``ask`` returns, and call it again, twice at most, where it failed at once.
 
     So a lost connection or a deadlock costs nothing. What has waited in vain for a lock is not
     repeated: SuperOffice waits only seconds.
     """
     started = time.monotonic()
-    try:
-        return store()
-    except OperationalError as error:
-        if time.monotonic() - started > AT_ONCE:
-            raise
-        logger.info("Storing a delivery failed and is tried again: %s", type(error).__name__)
-        connections[alias].close_if_unusable_or_obsolete()
-        return store()
+    for pause in PAUSES:
+        try:
+            return ask()
+        except OperationalError as error:
+            is_late = deadline is not None and deadline.remaining <= pause
+            if is_late or time.monotonic() - started > AT_ONCE:
+                raise
+            logger.info("Storing a delivery failed and is tried again: %s", type(error).__name__)
+            connections[alias].close_if_unusable_or_obsolete()
+            time.sleep(pause * random.random())  # noqa: S311  # so that rivals do not meet again
+    return ask()
 
 
 def _refusal(error: DatabaseError, arrival: Arrival, payload: Payload) -> str | None:
@@ -179,47 +238,41 @@ def _refusal(error: DatabaseError, arrival: Arrival, payload: Payload) -> str | 
 
 
 @sensitive_variables()
-def _insert(arrival: Arrival, payload: Payload, event_id: UUID, row: Row, alias: str) -> Delivery:
-    """Store everything in one transaction, or nothing."""
-    with transaction.atomic(using=alias, durable=True):
+def _insert(
+    arrival: Arrival,
+    payload: Payload,
+    event_id: UUID,
+    row: Row,
+    alias: str,
+    told: dict[str, Any],
+) -> Delivery:
+    """Store everything in one transaction, or nothing.
+
+    ``told`` says whether the event is the first that tells its change, or a twin of which.
+    """
+    with transaction_within(row.deadline, alias):
         stored = row.claim(alias)
         if stored is not None:
             return stored
         event = Event(
             **_key(payload, event_id),
-            entity=payload.entity,
-            action=payload.action,
-            changed_by_associate_id=payload.changed_by_associate_id,
-            webhook_name=payload.webhook_name,
-            occurred_at=payload.occurred_at,
             received_at=arrival.received_at,
-            field_values=payload.field_values,
-            properties=payload.properties,
-            flags=[flag.value for flag in payload.flags],
+            **columns_of(payload),
+            **told,
         )
         event.save(using=alias, force_insert=True)
-        ChangedField.objects.using(alias).bulk_create(
-            ChangedField(event=event, position=position, name=name)
-            for position, name in enumerate(payload.changes)
-        )
-        DeletedValue.objects.using(alias).bulk_create(
-            DeletedValue(event=event, name=name, value=value)
-            for name, value in payload.values.items()
-        )
-        related = related_records(
-            payload.entity, payload.primary_key, payload.field_values, payload.values
-        )
-        RelatedRecord.objects.using(alias).bulk_create(
-            RelatedRecord(
-                event=event,
-                entity=entity,
-                primary_key=primary_key,
-                context_identifier=event.context_identifier,
-                occurred_at=event.occurred_at,
-            )
-            for entity, primary_key in related
-        )
+        ChangedField.objects.using(alias).bulk_create(changed_fields_of(payload, event))
+        DeletedValue.objects.using(alias).bulk_create(deleted_values_of(payload, event))
+        RelatedRecord.objects.using(alias).bulk_create(related_records_of(payload, event))
         return row.write(arrival, Outcome.RECORDED, "", event, alias)
+
+
+def _first_to_tell(change: UUID | None, alias: str) -> int | None:
+    """Return the id of the event that told this change first, if one did."""
+    if change is None:
+        return None
+    found = Event.objects.using(alias).filter(fingerprint=change).order_by()
+    return found.values_list("pk", flat=True).first()
 
 
 def _key(payload: Payload, event_id: UUID) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
 from superoffice_hooks.conf import DEFAULT_ENDPOINT, conf
-from superoffice_hooks.exceptions import BodyError, SignatureError
+from superoffice_hooks.exceptions import BodyError, SignatureError, in_short
+from superoffice_hooks.intake.deadline import breaker
 from superoffice_hooks.intake.ingest import ingest
 
 logger = logging.getLogger("superoffice_hooks.intake")
+
+RETRY_AFTER = "1"  # seconds; SuperOffice asks again after one, whatever it is told
 
 
 class WebhookView(View):
@@ -26,23 +29,23 @@ class WebhookView(View):
     failure, and so is 500, which would say nothing.
 
     ===================================================  ======
-    recorded, duplicate, test, quarantined               200
+    recorded, duplicate, test, quarantined, spooled      200
     fewer bytes than announced, or unreadable            400
     no valid signature                                   401
     no such endpoint                                     404
     not POST                                             405
     larger than ``MAX_BODY_BYTES``                       413
-    could not be stored, or the settings are nonsense    503
+    neither stored nor spooled, or no settings at all    503
     ===================================================  ======
     """
 
     http_method_names = ["post"]  # noqa: RUF012  # as Django declares it
 
-    @sensitive_variables("body")
+    @sensitive_variables()
     def post(self, request: HttpRequest, endpoint: str = DEFAULT_ENDPOINT) -> HttpResponse:
         """Answer one delivery; the text says what became of it."""
         try:
-            found = conf.endpoint(endpoint)
+            found = conf.endpoint(endpoint, is_away=breaker.rests)
             if found is None:
                 return self._turn_away(404, "There is no such endpoint.", endpoint)
             body = read_body(request, conf.max_body_bytes)
@@ -54,13 +57,20 @@ class WebhookView(View):
             return self._turn_away(401, str(error), endpoint)
         except DatabaseError as error:
             # Without the traceback: its frames hold the values, and a report would show them.
-            reason = f"{type(error).__name__} {error}".splitlines()[0]
-            logger.error("Delivery to endpoint %r could not be stored: %s", endpoint, reason)
-            return _answer(503, "The delivery could not be stored.")
+            logger.error(
+                "Delivery to endpoint %r could not be stored: %s", endpoint, in_short(error)
+            )
+            return self._try_again()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            logger.error("Delivery to endpoint %r could not be spooled: %s", endpoint, reason)
+            return self._try_again()
         except Exception:
             # A mistake of ours or of the settings: nothing is stored, and 500 would say nothing.
             logger.exception("Delivery to endpoint %r could not be stored.", endpoint)
-            return _answer(503, "The delivery could not be stored.")
+            return self._try_again()
+        if delivery is None:
+            return _answer(200, "spooled")
         if delivery.reason:
             logger.warning(
                 "Delivery %s to endpoint %r is %s: %s",
@@ -78,6 +88,11 @@ class WebhookView(View):
         """Answer 405 without a body."""
         response = super().http_method_not_allowed(request, *args, **kwargs)
         return HttpResponse(status=response.status_code, headers={"Allow": response["Allow"]})
+
+    def _try_again(self) -> HttpResponse:
+        response = _answer(503, "The delivery could not be stored.")
+        response["Retry-After"] = RETRY_AFTER
+        return response
 
     def _turn_away(self, status: int, reason: str, endpoint: str) -> HttpResponse:
         logger.warning("Delivery to endpoint %r is answered %s: %s", endpoint, status, reason)

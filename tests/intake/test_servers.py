@@ -169,5 +169,8 @@ def test_two_signature_headers(server):
 )
 def test_what_proves_nothing_is_refused(server, head):
     raw = encode(body())
-    assert talk(server, [*head(raw), f"Content-Length: {len(raw)}"], raw) in (400, 401)
-    assert stored() == []
+    status = talk(server, [*head(raw), f"Content-Length: {len(raw)}"], raw)
+    # The server itself may turn a header away; what the webhook refuses is kept as such.
+    sample = list(Delivery.objects.values_list("outcome", flat=True))
+    assert (status, sample) in ((400, []), (401, ["refused"]))
+    assert not Event.objects.exists()

@@ -17,11 +17,12 @@ from django.utils import timezone
 
 from superoffice_hooks.conf import Endpoint
 from superoffice_hooks.intake import rows
-from superoffice_hooks.intake.ingest import settle
-from superoffice_hooks.intake.rows import Arrival
+from superoffice_hooks.intake.arrival import Arrival
+from superoffice_hooks.intake.settle import settle
 from superoffice_hooks.models import ChangedField, Delivery, Event
 from superoffice_hooks.signals import event_recorded
 from tests.builders import body, encode, post
+from tests.intake.commits import losing_the_answer_to_a_commit
 
 
 def failing(table, error):
@@ -70,6 +71,15 @@ def test_values_that_the_database_refuses_are_quarantined(error):
     assert delivery.reason == f"The database refuses the values ({type(error).__name__})."
     assert bytes(delivery.body) == encode(wire)
     assert not Event.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_so_are_those_of_a_body_that_says_more_than_its_rows():
+    # Of it nobody can say whether another tells the same change.
+    wire = body(WebhookName="W" * 1000)
+    with failing("superoffice_hooks_changedfield", DataError("no")):
+        assert post(wire).status_code == 200
+    assert Delivery.objects.get().reason == "The database refuses the values (DataError)."
 
 
 @pytest.mark.django_db(transaction=True)
@@ -157,6 +167,18 @@ def test_a_commit_whose_answer_is_lost_is_one_event_one_delivery_and_one_signal(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("raw", "outcome"),
+    [(encode(body(Event="test")), "test"), (b"not JSON", "quarantined")],
+    ids=["test event", "unreadable"],
+)
+def test_a_commit_whose_answer_is_lost_is_one_delivery_without_an_event_too(raw, outcome):
+    with losing_the_answer_to_a_commit():
+        assert post(raw).content.startswith(outcome.encode())
+    assert Delivery.objects.get().outcome == outcome
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no connection to lose")
 @pytest.mark.parametrize(
     ("raw", "answer"),
@@ -210,7 +232,7 @@ def test_no_log_line_holds_the_body_or_the_secret(caplog, settings):
 
 @pytest.mark.django_db
 def test_a_mistake_of_our_own_is_503_and_never_500():
-    with mock.patch("superoffice_hooks.intake.ingest.parse", side_effect=ZeroDivisionError):
+    with mock.patch("superoffice_hooks.intake.settle.parse", side_effect=ZeroDivisionError):
         assert post(body()).status_code == 503
 
 
