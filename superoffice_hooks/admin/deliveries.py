@@ -1,6 +1,7 @@
 """The list of deliveries, and the page of one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -23,14 +24,65 @@ from superoffice_hooks.admin.filters import ChoiceFilter, MomentRangeFilter
 from superoffice_hooks.admin.parts import event_link, record_link, render, render_moment
 from superoffice_hooks.admin.processed import Processed
 from superoffice_hooks.admin.reasons import explain
-from superoffice_hooks.exceptions import DeliveryError
-from superoffice_hooks.intake.reprocess import reprocess
+from superoffice_hooks.exceptions import DeliveryError, SignatureError
+from superoffice_hooks.intake.reprocess import reprocess, verify_again
 from superoffice_hooks.models import Delivery, Outcome
 from superoffice_hooks.trail.activity import RETRY_HEADER
 from superoffice_hooks.trail.record import Record
 from superoffice_hooks.trail.scope import contexts_for, deliveries_for
 
 MAX_AT_ONCE = 500  # deliveries that one click processes; a request must end
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """One way to take deliveries of one outcome once more.
+
+    ``name`` is the action, and in the URL to which the button posts, with hyphens. ``note`` says
+    beside the button what it does, ``logged`` in the log of the admin what was done.
+    """
+
+    name: str
+    outcome: Outcome
+    take: Callable[[Delivery, str], Delivery]
+    label: Any
+    note: Any
+    logged: str
+
+    @property
+    def slug(self) -> str:
+        """The end of the URL."""
+        return self.name.replace("_", "-")
+
+    @property
+    def url_name(self) -> str:
+        """The name of the URL."""
+        return f"superoffice_hooks_delivery_{self.name}"
+
+
+PROCESS = Again(
+    "process_again",
+    Outcome.QUARANTINED,
+    reprocess,
+    _("Process again"),
+    _(
+        "Reads the body once more, by today's settings and version. What it brings is stored with "
+        "the moment when it arrived."
+    ),
+    "Processed again",
+)
+VERIFY = Again(
+    "verify_again",
+    Outcome.REFUSED,
+    verify_again,
+    _("Verify again"),
+    _(
+        "Compares its signature with the secrets that the settings have today. If one fits, what "
+        "the delivery brings is stored with the moment when it arrived."
+    ),
+    "Verified again",
+)
+AGAIN = {again.outcome: again for again in (PROCESS, VERIFY)}
 
 
 class OutcomeFilter(ChoiceFilter):
@@ -47,9 +99,17 @@ class OutcomeFilter(ChoiceFilter):
         unmet = set()
         if contexts_for(request.user) is not None:
             unmet = {Outcome.TEST, Outcome.REFUSED}
-        elif not Delivery.objects.filter(outcome=Outcome.REFUSED).exists():
+        elif not meets(request, Outcome.REFUSED):
             unmet = {Outcome.REFUSED}
         return [(outcome.value, outcome.label) for outcome in Outcome if outcome not in unmet]
+
+
+def meets(request: HttpRequest, outcome: Outcome) -> bool:
+    """Whether the user can meet a delivery of this outcome; asked once a request."""
+    found: dict[Outcome, bool] = request.__dict__.setdefault("superoffice_hooks_outcomes", {})
+    if outcome not in found:
+        found[outcome] = deliveries_for(request.user).filter(outcome=outcome).exists()
+    return found[outcome]
 
 
 class ReceivedFilter(MomentRangeFilter):
@@ -78,7 +138,7 @@ class DeliveryList(TrailList):
 
 
 class DeliveryAdmin(ExportActions):
-    """What arrived, newest first, what became of it, and a second try for what is quarantined."""
+    """What arrived, newest first, what became of it, and a second try for what was not taken."""
 
     list_display = (
         "received",
@@ -92,7 +152,7 @@ class DeliveryAdmin(ExportActions):
     list_filter = (OutcomeFilter, ReceivedFilter)
     sortable_by = ()
     unlisted = ("body", "headers", "event__field_values", "event__properties")
-    actions = ("process_again", *ExportActions.actions)
+    actions = (*(again.name for again in AGAIN.values()), *ExportActions.actions)
     fieldsets: ClassVar = [
         (
             None,
@@ -125,12 +185,16 @@ class DeliveryAdmin(ExportActions):
         return DeliveryList
 
     def get_urls(self) -> list[Any]:
-        """Return the admin's own pages, and before them where the button "Process again" posts."""
+        """Return the admin's own pages, and before them where the buttons post."""
         return [
-            path(
-                "<path:object_id>/process-again/",
-                self.admin_site.admin_view(self.process_again_view),
-                name="superoffice_hooks_delivery_process_again",
+            *(
+                path(
+                    f"<path:object_id>/{again.slug}/",
+                    self.admin_site.admin_view(self.again_view),
+                    {"again": again},
+                    name=again.url_name,
+                )
+                for again in AGAIN.values()
             ),
             *super().get_urls(),
         ]
@@ -211,28 +275,21 @@ class DeliveryAdmin(ExportActions):
         """The body, marked where a quarantined one cannot be read."""
         return render_body(bytes(delivery.body), find_fault=delivery.outcome == Outcome.QUARANTINED)
 
-    # Process again.
+    # Process again, and verify again.
 
     def has_reprocess_permission(self, request: HttpRequest) -> bool:
-        """Whether this user may have a quarantined delivery processed again."""
+        """Whether this user may have a delivery processed or verified again."""
         return self.has_view_permission(request) and request.user.has_perm(
             "superoffice_hooks.reprocess_delivery"
         )
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
-        """Offer "Process again" only where something is quarantined."""
+        """Offer "Process again" only where something is quarantined, and the other likewise."""
         actions = super().get_actions(request, action_location)
-        if "process_again" in actions and not self._has_quarantined(request):
-            del actions["process_again"]
+        for again in AGAIN.values():
+            if again.name in actions and not meets(request, again.outcome):
+                del actions[again.name]
         return actions
-
-    def _has_quarantined(self, request: HttpRequest) -> bool:
-        """Ask once a request: Django asks for the actions three times."""
-        found: bool | None = getattr(request, "has_quarantined", None)
-        if found is None:
-            quarantined = self.get_queryset(request).filter(outcome=Outcome.QUARANTINED)
-            found = request.has_quarantined = quarantined.exists()  # type: ignore[attr-defined]
-        return found
 
     def render_change_form(
         self,
@@ -244,18 +301,28 @@ class DeliveryAdmin(ExportActions):
         obj: Any = None,
     ) -> HttpResponse:
         """Render the page of one delivery, with the button where it may be pressed."""
-        if obj.outcome == Outcome.QUARANTINED and self.has_reprocess_permission(request):
-            context["process_again_url"] = reverse(
-                f"{self.admin_site.name}:superoffice_hooks_delivery_process_again", args=[obj.pk]
-            )
+        again = AGAIN.get(obj.outcome)
+        if again is not None and self.has_reprocess_permission(request):
+            url = reverse(f"{self.admin_site.name}:{again.url_name}", args=[obj.pk])
+            context |= {"again": again, "again_url": url}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
-    @admin.action(permissions=["reprocess"], description=_("Process again"))
+    @admin.action(permissions=["reprocess"], description=PROCESS.label)
     def process_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         """Process the selected deliveries again that are quarantined, the oldest first."""
-        quarantined = queryset.filter(outcome=Outcome.QUARANTINED).order_by("id")
-        chosen = list(quarantined.select_related(None).only("pk")[: MAX_AT_ONCE + 1])
-        self._process(request, chosen[:MAX_AT_ONCE])
+        self._take_selected(request, queryset, PROCESS)
+
+    @admin.action(permissions=["reprocess"], description=VERIFY.label)
+    def verify_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Verify the selected deliveries again that were refused, the oldest first."""
+        self._take_selected(request, queryset, VERIFY)
+
+    def _take_selected(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], again: Again
+    ) -> None:
+        eligible = queryset.filter(outcome=again.outcome).order_by("id")
+        chosen = list(eligible.select_related(None).only("pk")[: MAX_AT_ONCE + 1])
+        self._take(request, chosen[:MAX_AT_ONCE], again)
         if len(chosen) > MAX_AT_ONCE:
             text = gettext(
                 "Only the oldest %(count)d were processed. Choose the action again for the others."
@@ -263,30 +330,33 @@ class DeliveryAdmin(ExportActions):
             self.message_user(request, text % {"count": MAX_AT_ONCE}, messages.WARNING)
 
     @non_atomic
-    def process_again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Process this delivery again, and return to its page."""
+    def again_view(self, request: HttpRequest, object_id: str, again: Again) -> HttpResponse:
+        """Process or verify this delivery again, and return to its page."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not self.has_reprocess_permission(request):
             raise PermissionDenied
         delivery = self.get_object(request, unquote(object_id))
-        self._process(request, [delivery] if delivery.outcome == Outcome.QUARANTINED else [])
+        self._take(request, [delivery] if delivery.outcome == again.outcome else [], again)
         return HttpResponseRedirect(
             reverse(f"{self.admin_site.name}:superoffice_hooks_delivery_change", args=[delivery.pk])
         )
 
-    def _process(self, request: HttpRequest, deliveries: Iterable[Delivery]) -> None:
-        """Process these deliveries again, and tell the user what became of them."""
-        processed = Processed()
-        for quarantined in deliveries:
+    def _take(self, request: HttpRequest, deliveries: Iterable[Delivery], again: Again) -> None:
+        """Take these deliveries once more, and tell the user what became of them."""
+        processed = Processed(again.outcome)
+        for chosen in deliveries:
             try:
-                delivery = reprocess(quarantined, request.user.get_username())
+                delivery = again.take(chosen, request.user.get_username())
             except DatabaseError:
                 processed.fail(gettext("The database could not take it."))
+            except SignatureError as error:
+                explanation = explain(Outcome.REFUSED, str(error))
+                processed.fail(explanation.meaning if explanation else str(error))
             except (DeliveryError, ImproperlyConfigured) as error:
                 processed.fail(str(error))
             else:
                 processed.add(delivery)
-                self.log_change(request, delivery, f"Processed again: {delivery.outcome}.")
+                self.log_change(request, delivery, f"{again.logged}: {delivery.outcome}.")
         for level, text in processed.told():
             self.message_user(request, text, level)

@@ -13,6 +13,7 @@ from superoffice_hooks.admin.parts import (
     action_label,
     record_link,
     render_moment,
+    twin_link,
 )
 from superoffice_hooks.admin.record import Reader
 from superoffice_hooks.admin.values import unturned
@@ -22,6 +23,7 @@ from superoffice_hooks.trail.timeline import entry_of
 from superoffice_hooks.trail.values import ShownValue, shown
 
 MAX_DELIVERIES = 100  # that one page lists; an event has one, or a few
+MAX_TWINS = 100  # likewise
 
 FLAGS = {
     "lossy": _("A text or a number that no column can hold is shown by a visible substitute."),
@@ -57,6 +59,8 @@ class EventPage(ReadOnlyAdmin):
             "who": reader.who(event),
             "occurred": render_moment(event.occurred_at),
             "received": render_moment(event.received_at),
+            "twin_of": event.twin_of and twin_link(event.twin_of),
+            "twins": [] if event.twin_of else [twin_link(twin) for twin in entry.twins[:MAX_TWINS]],
             "flags": [FLAGS.get(flag, flag) for flag in event.flags],
             "changes": reader.changes(entry),
             "gaps": [reader.gap(gap) for gap in entry.gaps],

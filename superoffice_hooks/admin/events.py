@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.admin.base import TrailList
 from superoffice_hooks.admin.event import EventPage
-from superoffice_hooks.admin.export import ExportActions
 from superoffice_hooks.admin.filters import (
     AssociateFilter,
     ChangedFieldFilter,
@@ -29,16 +28,16 @@ from superoffice_hooks.admin.parts import (
     record_link,
     render_moment,
 )
+from superoffice_hooks.admin.rebuild import RebuildAction
 from superoffice_hooks.admin.record import RecordPages
 from superoffice_hooks.admin.values import label_of
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail import scope
 from superoffice_hooks.trail.changes import Technical
-from superoffice_hooks.trail.outages import STARTED, STOPPING
 from superoffice_hooks.trail.people import Associate, People
 from superoffice_hooks.trail.record import TITLES, Record
 from superoffice_hooks.trail.search import Kind, Reading, read
-from superoffice_hooks.wire.catalog import links
+from superoffice_hooks.wire.catalog import STARTED, STOPPING, links
 
 SHOWN_FIELDS = 4  # names or records in one cell of the list
 
@@ -54,6 +53,7 @@ READ_AS: dict[Kind, Any] = {
     Kind.FIELD: _("Events that changed the field {value}."),
 }
 
+TWINS_TOO = (Kind.GUID, Kind.WEBHOOK)  # what is looked for by these may be a twin
 
 NOTHING_FOUND = _(
     "Nothing is found by this text: the trail cannot be searched by what stands "
@@ -192,7 +192,7 @@ def _quiet(text: str) -> SafeString:
     return format_html('<span class="so-quiet">{}</span>', text)
 
 
-class EventAdmin(ExportActions, RecordPages, EventPage):
+class EventAdmin(RebuildAction, RecordPages, EventPage):
     """What happened in SuperOffice, newest first."""
 
     list_display = ("occurred", "its_name", "its_record", "what_changed", "who", "context")
@@ -219,13 +219,23 @@ class EventAdmin(ExportActions, RecordPages, EventPage):
         return scope.events_for(request.user).with_rows()
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+        self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Keep what the term looks for, and say above the list how it was read."""
+        """Keep what the term looks for, and say above the list how it was read.
+
+        The list shows each change once, unless it is of one webhook or of what has one id. An
+        action does to all what the list was narrowed to: an export drops nothing.
+        """
+        is_list = request.method != "POST"  # an action answers no page that could say it
+        reading = read(search_term, request.user) if search_term.strip() else None
+        twins_too = WebhookFilter.parameter_name in request.GET or (
+            reading is not None and reading.kind in TWINS_TOO
+        )
+        if is_list and not twins_too:
+            queryset = queryset.once()
         if not search_term.strip():
             return queryset, False
-        reading = read(search_term, request.user)
-        if request.method != "POST":  # an action answers no page that could say it
+        if is_list:
             if reading is None:
                 messages.warning(request, NOTHING_FOUND)
             else:

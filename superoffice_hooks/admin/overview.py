@@ -34,10 +34,10 @@ from superoffice_hooks.trail.activity import (
     Period,
     midnight,
 )
-from superoffice_hooks.trail.outages import STARTED, STOPPING
 from superoffice_hooks.trail.people import Associate
 from superoffice_hooks.trail.record import Record
 from superoffice_hooks.trail.scope import contexts_for
+from superoffice_hooks.wire.catalog import STARTED, STOPPING
 
 DEFAULT_PERIOD = "7d"
 PERIODS = {

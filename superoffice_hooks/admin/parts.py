@@ -42,6 +42,16 @@ def event_link(event: Event | None) -> str:
     return format_html('<a href="{}">{}</a>', url, event)
 
 
+def twin_link(event: Event) -> SafeString:
+    """Return a link to an event that tells a change again: its id, and the webhook it came from."""
+    url = reverse("admin:superoffice_hooks_event_change", args=[event.pk])
+    link = format_html('<a href="{}">{}</a>', url, event.event_id)
+    if not event.webhook_name:
+        return link
+    name = format_html("<bdi>{}</bdi>", event.webhook_name)
+    return format_html(_("{id} (webhook {name})"), id=link, name=name)
+
+
 def record_url(record: Record, view: str = "record") -> str:
     """Return the address of the page of this record, or of what happened around it."""
     query = {

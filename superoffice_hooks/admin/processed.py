@@ -1,4 +1,4 @@
-"""What came of processing deliveries again, in words for the user who asked for it."""
+"""What came of processing or verifying deliveries again, in words for the user who asked for it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,17 +13,19 @@ MAX_REASONS = 5  # different ones in one message
 
 
 class Processed:
-    """Counts deliveries by what became of them."""
+    """Counts deliveries, which had this outcome before, by what became of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Outcome) -> None:
+        self.before = before
         self.outcomes: Counter[str] = Counter()
-        self.still_quarantined: Counter[str] = Counter()
+        self.quarantined: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
 
     def add(self, delivery: Delivery) -> None:
         """Count a delivery that was processed."""
         if delivery.outcome == Outcome.QUARANTINED:
-            self.still_quarantined[delivery.reason] += 1
+            explained = explain(Outcome.QUARANTINED, delivery.reason)
+            self.quarantined[explained.meaning if explained else delivery.reason] += 1
         else:
             self.outcomes[delivery.outcome] += 1
 
@@ -33,25 +35,26 @@ class Processed:
 
     def told(self) -> Iterator[tuple[int, str]]:
         """Yield messages with their levels; one where there is nothing to tell, too."""
-        if not (self.outcomes or self.still_quarantined or self.failed):
-            yield messages.WARNING, gettext("Nothing was processed: none of it is quarantined.")
+        if not (self.outcomes or self.quarantined or self.failed):
+            yield (
+                messages.WARNING,
+                (
+                    gettext("Nothing was verified: none of it is refused.")
+                    if self.before == Outcome.REFUSED
+                    else gettext("Nothing was processed: none of it is quarantined.")
+                ),
+            )
         for outcome, count in sorted(self.outcomes.items()):
             yield messages.SUCCESS, _outcome(outcome, count) % {"count": count}
-        shown = self.still_quarantined.most_common(MAX_REASONS)
+        shown = self.quarantined.most_common(MAX_REASONS)
         for reason, count in shown:
-            text = ngettext(
-                "%(count)d delivery is still quarantined: %(reason)s",
-                "%(count)d deliveries are still quarantined: %(reason)s",
-                count,
-            )
-            explained = explain(Outcome.QUARANTINED, reason)
-            meaning = explained.meaning if explained else reason
-            yield messages.WARNING, text % {"count": count, "reason": meaning}
-        others = self.still_quarantined.total() - sum(count for _, count in shown)
+            text = _quarantined(self.before, count)
+            yield messages.WARNING, text % {"count": count, "reason": reason}
+        others = self.quarantined.total() - sum(count for _, count in shown)
         if others:
             text = ngettext(
-                "%(count)d other delivery is still quarantined.",
-                "%(count)d other deliveries are still quarantined.",
+                "%(count)d other delivery is quarantined.",
+                "%(count)d other deliveries are quarantined.",
                 others,
             )
             yield messages.WARNING, text % {"count": others}
@@ -76,3 +79,17 @@ def _outcome(outcome: str, count: int) -> str:
             count,
         )
     return ngettext("%(count)d delivery was a test.", "%(count)d deliveries were tests.", count)
+
+
+def _quarantined(before: Outcome, count: int) -> str:
+    if before == Outcome.REFUSED:
+        return ngettext(
+            "%(count)d delivery is genuine, and quarantined: %(reason)s",
+            "%(count)d deliveries are genuine, and quarantined: %(reason)s",
+            count,
+        )
+    return ngettext(
+        "%(count)d delivery is still quarantined: %(reason)s",
+        "%(count)d deliveries are still quarantined: %(reason)s",
+        count,
+    )

@@ -37,6 +37,41 @@ REASONS: Final[tuple[tuple[re.Pattern[str], _Text, _Text], ...]] = tuple(
             "",
         ),
         (
+            r"Verified again at ",
+            _("It was refused when it arrived, and verified later by the right secret."),
+            "",
+        ),
+        (
+            r"Spooled when it arrived",
+            _("The database could not take it when it arrived; it was kept on disk meanwhile."),
+            "",
+        ),
+        (
+            r"The signature does not match",
+            _("Its signature fits no secret of this endpoint."),
+            _(
+                "If SuperOffice sent it, the secret there and the one in the settings differ. Give "
+                "both the same, and verify the delivery again. If SuperOffice did not, somebody "
+                "else knows the address: nothing was taken from them."
+            ),
+        ),
+        (
+            r"The header X-SuperOffice-Signature is missing",
+            _("It carries no signature, so that nothing proves who sent it."),
+            _(
+                "If SuperOffice sent it, its webhook has no secret: set there the one that the "
+                "settings have. This delivery can never be verified."
+            ),
+        ),
+        (
+            r"The endpoint .+ was removed while",
+            _("Its endpoint was removed from the settings while the delivery was kept on disk."),
+            _(
+                "If the delivery should be taken, put the endpoint back into the settings and "
+                "process the delivery again."
+            ),
+        ),
+        (
             r"ContextIdentifier is missing, or names a tenant",
             _("The event is of a tenant that this endpoint does not take, or it names no tenant."),
             _(

@@ -22,6 +22,7 @@ from superoffice_hooks.admin.parts import (
     record_link,
     record_url,
     render,
+    twin_link,
 )
 from superoffice_hooks.admin.values import label_of, render_told, render_value
 from superoffice_hooks.models import Event
@@ -38,6 +39,7 @@ from superoffice_hooks.trail.timeline import REACH, Timeline, timeline
 
 MAX_CHANGES = 100  # fields of one event in a timeline; its own page has all
 LABELLING = 10  # newest events, in which the record's name is looked for
+MAX_TWINS = 10  # that one entry names; the page of the event has more
 MAX_AFTER = 20  # events after a deletion that the dossier lists; the timeline has all
 
 
@@ -82,6 +84,8 @@ class Reader:
             who=self.who(event),
             changes=self.changes(entry, MAX_CHANGES),
             deleted=self.deleted_values(event),
+            twins=[twin_link(twin) for twin in entry.twins[:MAX_TWINS]],
+            more_twins=max(0, len(entry.twins) - MAX_TWINS),
         )
 
     def changes(self, entry: Entry, most: int = sys.maxsize) -> SafeString:

@@ -431,11 +431,18 @@ def test_the_action_for_the_whole_list_keeps_to_its_filter_and_to_a_number(
 
 
 def test_many_reasons_are_not_many_messages(lost, login):
-    for number in range(8):
-        post(f'{{"a": {" " * number}}}'.encode(), url="/superoffice/webhook/acme/")
-    messages = told(choose(login(*BOTH), Delivery.objects.exclude(body__in=[b"<x>", b"<y>"])))
-    assert len(messages) == 2 + 5 + 1
-    assert messages[-1] == ("warning", "3 other deliveries are still quarantined.")
+    raws = [b"<", b"< ", b"[]", b"\xff", b"{}", b"[" * 40, b"\x1f\x8b", b'{"Event": 1}']
+    for raw in raws:
+        post(raw, url="/superoffice/webhook/acme/")
+    messages = told(choose(login(*BOTH), Delivery.objects.filter(body__in=raws)))
+    assert len(messages) == 5 + 1
+    # What is wrong in the same way at another place is told once.
+    assert messages[0] == (
+        "warning",
+        "2 deliveries are still quarantined: "
+        "The body is not JSON, which is how SuperOffice writes events.",
+    )
+    assert messages[-1] == ("warning", "2 other deliveries are quarantined.")
 
 
 @pytest.mark.parametrize(
@@ -574,3 +581,146 @@ def test_a_selection_that_no_check_box_made_is_refused(lost, login, selected):
     data = {"action": "process_again", "_selected_action": selected}
     assert client.post(LIST, data).status_code == 400
     assert list(Delivery.objects.values()) == before
+
+
+# Verify again.
+
+THEIRS = "what-superoffice-had-0123456789-abcdefgh"
+
+
+@pytest.fixture
+def refused(settings):
+    """Three deliveries that another secret signed, which the settings now have, and others."""
+    settings.SUPEROFFICE_HOOKS = {"SECRETS": [settings.SECRET]}
+    for key in (1, 2, 3):
+        assert post(body(PrimaryKey=key), secret=THEIRS).status_code == 401
+    post(body(PrimaryKey=4), secret="a-third-secret-0123456789-abcdefghijkl")
+    post(body(PrimaryKey=5), signature="")
+    post(b"<x>", secret=THEIRS)
+    settings.SUPEROFFICE_HOOKS = {"SECRETS": [THEIRS]}
+
+
+def verify(client, delivery, **extra):
+    return client.post(f"{LIST}{delivery.pk}/verify-again/", follow=True, **extra)
+
+
+def test_the_page_of_a_refused_delivery_says_that_the_secrets_differ(refused, admin_client):
+    html = page(admin_client, pk=Delivery.objects.earliest("id").pk)
+    assert "If SuperOffice sent it, the secret there and the one in the settings differ." in html
+    assert "verify-again/" in html
+    assert "process-again/" not in html
+    assert "This delivery can never be verified." in page(admin_client, signature="")
+
+
+def test_the_button_verifies_the_delivery_again(refused, login):
+    client, delivery = login(*BOTH), Delivery.objects.earliest("id")
+    html = page(client, pk=delivery.pk)
+    form = html[html.index('<form method="post" id="delivery_form"') :]
+    assert re.search(
+        rf'<button type="submit"[^>]* formaction="{LIST}{delivery.pk}/verify-again/"', form
+    )
+    answer = verify(client, delivery)
+    assert answer.redirect_chain == [(f"{LIST}{delivery.pk}/change/", 302)]
+    assert told(answer) == [("success", "1 delivery was recorded.")]
+    delivery.refresh_from_db()
+    assert (delivery.outcome, delivery.event.primary_key) == ("recorded", 1)
+    assert re.match(r"Verified again at \S+Z by olga; before: The signature", delivery.reason)
+    html = answer.content.decode()
+    assert "verify-again" not in html
+    assert "It was refused when it arrived, and verified later by the right secret." in html
+    entry = LogEntry.objects.get()
+    assert (entry.user.username, entry.object_id) == ("olga", str(delivery.pk))
+    assert entry.change_message == "Verified again: recorded."
+
+
+def test_the_action_verifies_what_is_selected(refused, login):
+    client = login(*BOTH)
+    assert 'value="verify_again"' in client.get(LIST).content.decode()
+    answer = choose(client, Delivery.objects.all(), action="verify_again")
+    assert told(answer) == [
+        ("success", "3 deliveries were recorded."),
+        (
+            "warning",
+            "1 delivery is genuine, and quarantined: "
+            "The body is not JSON, which is how SuperOffice writes events.",
+        ),
+        ("error", "1 delivery was left as it is: Its signature fits no secret of this endpoint."),
+        (
+            "error",
+            "1 delivery was left as it is: "
+            "It carries no signature, so that nothing proves who sent it.",
+        ),
+    ]
+    assert outcomes() == ["recorded"] * 3 + ["refused"] * 2 + ["quarantined"]
+    assert LogEntry.objects.count() == 4
+
+
+def test_several_that_are_genuine_and_unusable_are_told_as_one(refused, login):
+    Delivery.objects.exclude(body=b"<x>").delete()
+    first = Delivery.objects.get()
+    first.pk = None
+    first.save(force_insert=True)
+    answer = choose(login(*BOTH), Delivery.objects.all(), action="verify_again")
+    [(level, text)] = told(answer)
+    assert (level, text.startswith("2 deliveries are genuine, and quarantined: ")) == (
+        "warning",
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("again", "outcome", "nothing"),
+    [
+        ("process", "refused", "Nothing was processed: none of it is quarantined."),
+        ("verify", "quarantined", "Nothing was verified: none of it is refused."),
+    ],
+)
+def test_neither_button_takes_what_is_the_others(refused, admin_client, again, outcome, nothing):
+    delivery = Delivery.objects.earliest("id")
+    Delivery.objects.update(outcome=outcome)
+    answer = admin_client.post(f"{LIST}{delivery.pk}/{again}-again/", follow=True)
+    assert told(answer) == [("warning", nothing)]
+    answer = choose(admin_client, [delivery], action=f"{again}_again")
+    assert not Event.objects.exists()
+    assert set(outcomes()) == {outcome}
+
+
+@pytest.mark.parametrize("codenames", [(), ("view_delivery",), ("reprocess_delivery",)], ids=str)
+def test_nobody_without_both_permissions_verifies_anything(refused, login, codenames):
+    client, delivery = login(*codenames), Delivery.objects.earliest("id")
+    before = list(Delivery.objects.values())
+    assert verify(client, delivery).status_code == 403
+    choose(client, [delivery], action="verify_again")
+    assert list(Delivery.objects.values()) == before
+    if "view_delivery" in codenames:
+        assert "erify again" not in page(client, pk=delivery.pk)
+        assert 'value="verify_again"' not in client.get(LIST).content.decode()
+
+
+def test_a_reader_of_some_tenants_meets_nothing_refused(refused, login, settings):
+    see_only(settings, "Cust24680")
+    client, delivery = login(*BOTH), Delivery.objects.earliest("id")
+    assert verify(client, delivery).status_code == 404
+    assert 'value="verify_again"' not in client.get(LIST).content.decode()
+    choose(client, [delivery], action="verify_again")
+    assert set(outcomes()) == {"refused"}
+
+
+@pytest.mark.parametrize("method", ["get", "head", "put", "delete", "patch", "options"])
+def test_only_a_post_verifies(refused, admin_client, method):
+    delivery = Delivery.objects.earliest("id")
+    answer = getattr(admin_client, method)(f"{LIST}{delivery.pk}/verify-again/")
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+
+
+def test_a_delivery_that_is_gone_meanwhile_is_named(refused, login, monkeypatch):
+    client, delivery = login(*BOTH), Delivery.objects.earliest("id")
+
+    def trimmed(self, request, object_id, from_field=None):
+        Delivery.objects.exclude(pk=Delivery.objects.latest("id").pk).delete()
+        return delivery
+
+    monkeypatch.setattr("superoffice_hooks.admin.deliveries.DeliveryAdmin.get_object", trimmed)
+    answer = client.post(f"{LIST}{delivery.pk}/verify-again/")
+    assert answer.status_code == 302
+    assert not Event.objects.exists()

@@ -10,7 +10,7 @@ from django.utils.html import escape
 from superoffice_hooks.models import Delivery, Event
 from tests.builders import body, encode, post
 
-QUERIES = 14
+QUERIES = 15
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 pytestmark = pytest.mark.django_db

@@ -18,9 +18,9 @@ PAGES = {
     "": 14,
     "event/": 12,
     "event/?entity=contact&changed_field=name&changed_by_associate_id=12": 12,
-    f"event/record/?{RECORD}": 13,
+    f"event/record/?{RECORD}": 14,
     f"event/related/?{RECORD}": 8,
-    "event/{event}/change/": 14,
+    "event/{event}/change/": 15,
     "delivery/": 7,
     "delivery/{delivery}/change/": 3,
 }

@@ -10,11 +10,12 @@ from django.db import DataError, connection
 from django.utils.translation import override
 
 from superoffice_hooks.admin.reasons import OUTCOMES, REASONS, explain
-from superoffice_hooks.intake import ingest, rows
+from superoffice_hooks.intake import drain, rows, settle
 from superoffice_hooks.intake.reprocess import reprocess
 from superoffice_hooks.models import Delivery, Outcome
 from superoffice_hooks.wire import body as wire_body
 from superoffice_hooks.wire import payload as wire_payload
+from superoffice_hooks.wire import signature as wire_signature
 from tests.builders import body, post
 from tests.intake.cases import QUARANTINED
 
@@ -25,7 +26,7 @@ def reasons_in(module):
     """Every reason that the module's code gives, with a stand-in for what varies."""
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         called = getattr(getattr(node, "func", None), "id", "")
-        if called == "PayloadError":
+        if called in ("PayloadError", "SignatureError"):
             yield from texts_of(node.args[0])
         elif called == "keep" and len(node.args) > 2:
             yield from texts_of(node.args[2])
@@ -47,9 +48,13 @@ def texts_of(node):
 
 
 STAND_INS = {"encoding.upper()": "UTF-8"}
-ALL_REASONS = sorted(
-    {text for module in (wire_body, wire_payload, ingest, rows) for text in reasons_in(module)}
+MODULES = (wire_body, wire_payload, wire_signature, settle, rows, drain)
+MARKS = (
+    "Processed again at 2026-11-21T09:30:00Z by olga; before: ",
+    "Verified again at 2026-11-21T09:30:00Z by olga; before: ",
+    "Spooled when it arrived; stored at 2026-11-21T09:30:00Z.",
 )
+ALL_REASONS = sorted({text for module in MODULES for text in reasons_in(module)})
 
 
 @pytest.mark.parametrize("reason", ALL_REASONS)
@@ -59,11 +64,24 @@ def test_every_reason_in_the_code_is_explained(reason):
     assert advice
 
 
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_mark_is_explained_and_asks_for_nothing(mark):
+    meaning, advice = explain("recorded", mark)
+    assert meaning
+    assert not advice
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("reason", ALL_REASONS[::4])
+def test_a_mark_behind_a_reason_explains_nothing_else(reason, mark):
+    assert explain("quarantined", f"{reason} ({mark})") == explain("quarantined", reason)
+
+
 def test_no_explanation_is_for_a_reason_that_is_given_no_more():
     packet = "The database refuses the values (larger than max_allowed_packet)."
     used = {
         next(pattern for pattern, *_ in REASONS if pattern.match(reason))
-        for reason in [*ALL_REASONS, packet, "Processed again at 2026-11-21T09:30:00Z by olga"]
+        for reason in [*ALL_REASONS, packet, *MARKS]
     }
     assert used == {pattern for pattern, *_ in REASONS}
 
@@ -139,6 +157,21 @@ def test_a_packet_that_is_too_small_can_be_made_larger(reasons):
 @pytest.mark.parametrize("outcome", [one for one in Outcome if one != Outcome.QUARANTINED])
 def test_every_outcome_without_a_reason_is_explained(outcome):
     assert explain(outcome, "").meaning
+
+
+@pytest.mark.parametrize(
+    ("signature", "meaning", "advice"),
+    [
+        ("wrong", "fits no secret of this endpoint", "the one in the settings differ"),
+        ("", "carries no signature", "its webhook has no secret"),
+    ],
+)
+def test_what_was_refused_says_what_differs(signature, meaning, advice):
+    post(body(), signature=signature)
+    refused = Delivery.objects.get()
+    explained = explain(refused.outcome, refused.reason)
+    assert meaning in explained.meaning
+    assert advice in explained.advice
 
 
 def test_a_reason_of_no_known_kind_is_not_explained():

@@ -9,13 +9,14 @@ from unittest import mock
 import pytest
 from django.db import DataError, OperationalError, connection, connections, transaction
 
-from superoffice_hooks.intake import ingest
+from superoffice_hooks.intake import settle
 from superoffice_hooks.intake.reprocess import ReprocessError, reprocess
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
 from superoffice_hooks.signals import event_recorded
 from superoffice_hooks.wire.payload import parse
 from tests.builders import body, encode, post
 from tests.intake.cases import QUARANTINED, RECORDED
+from tests.intake.commits import losing_the_answer_to_a_commit
 
 ACME = "a-secret-of-acme-0123456789abcdefghij"
 URL = "/superoffice/webhook/acme/"
@@ -61,7 +62,7 @@ def quarantined(raw, **headers):
 
 def unusable(raw):
     """Post a body while the parser knows it not, as before an upgrade."""
-    refuse = mock.patch.object(ingest, "parse", side_effect=ingest.PayloadError("Not yet."))
+    refuse = mock.patch.object(settle, "parse", side_effect=settle.PayloadError("Not yet."))
     with refuse:
         return quarantined(raw)
 
@@ -255,7 +256,7 @@ def failing(statement, table, *errors):
 def test_when_it_cannot_be_stored_nothing_is_changed(contexts, signals, statement, table):
     delivery = quarantined(body())
     contexts("Cust24680")
-    errors = [OperationalError("disk full")] * 2
+    errors = [OperationalError("disk full")] * 3
     with failing(statement, table, *errors), pytest.raises(OperationalError):
         reprocess(delivery, "olga")
     stored = Delivery.objects.get()
@@ -265,6 +266,16 @@ def test_when_it_cannot_be_stored_nothing_is_changed(contexts, signals, statemen
     with failing(statement, table, OperationalError(1213, "Deadlock found")):
         assert reprocess(delivery, "olga").outcome == "recorded"
     assert len(signals) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_brings_no_event_is_tried_again_too(contexts):
+    delivery = quarantined(body())
+    contexts("Cust24680")
+    post(bytes(delivery.body), url=URL, secret=ACME)
+    with failing("UPDATE", "superoffice_hooks_delivery", OperationalError(1213, "Deadlock")):
+        assert reprocess(delivery, "olga").outcome == "duplicate"
+    assert Delivery.objects.get(pk=delivery.pk).outcome == "duplicate"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -286,18 +297,8 @@ def test_a_commit_whose_answer_is_lost_is_one_event_and_one_signal(contexts, sig
     contexts("Cust24680")
     if already:
         post(wire, url=URL, secret=ACME)
-    commit = connection._commit
-
-    def commit_and_lose_the_answer():
-        commit()
-        connection._commit = commit
-        raise OperationalError(2013, "Lost connection during query")
-
-    connection._commit = commit_and_lose_the_answer
-    try:
+    with losing_the_answer_to_a_commit():
         returned = reprocess(delivery, "olga")
-    finally:
-        connection._commit = commit
     stored = Delivery.objects.get(pk=delivery.pk)
     assert stored.outcome == returned.outcome == ("duplicate" if already else "recorded")
     assert re.fullmatch(PROCESSED + re.escape(delivery.reason), stored.reason)
@@ -321,7 +322,7 @@ def test_what_somebody_else_settles_meanwhile_is_left_to_them(contexts, signals)
     def overtaken(arrival, endpoint, row):
         if "by olga" in row.heading:
             assert reprocess(delivery, "kari").outcome == "recorded"
-        return ingest.settle(arrival, endpoint, row)
+        return settle.settle(arrival, endpoint, row)
 
     with mock.patch("superoffice_hooks.intake.reprocess.settle", overtaken):
         returned = reprocess(delivery, "olga")

@@ -1,0 +1,246 @@
+"""The rows of an event, derived again from the delivery that recorded it."""
+
+import json
+from unittest import mock
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from superoffice_hooks.exceptions import PayloadError
+from superoffice_hooks.intake import rebuild as module
+from superoffice_hooks.intake.rebuild import Change, Problem, rebuild
+from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
+from tests.builders import body, post
+from tests.intake.cases import RECORDED
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def event():
+    """One event with rows of every kind."""
+    wire = body(
+        Event="sale.changed",
+        Entity="sale",
+        Changes=["heading", "amount"],
+        Values={"sale_id": 4711, "number": "7"},
+        FieldValues={"heading": "Roof", "contact_id": 21, "person_id": 5},
+        Environment="Production",
+    )
+    post(wire)
+    return Event.objects.get()
+
+
+def everything():
+    """All rows of all events, and of their deliveries."""
+    models = (Event, ChangedField, DeletedValue, RelatedRecord, Delivery)
+    return [
+        list(model.objects.order_by(*order).values())
+        for model, order in zip(
+            models,
+            (
+                ["id"],
+                ["event_id", "position"],
+                ["event_id", "name"],
+                ["event_id", "entity", "primary_key"],
+                ["id"],
+            ),
+            strict=True,
+        )
+    ]
+
+
+def places(difference):
+    return [change.place for change in difference.changes]
+
+
+@pytest.mark.parametrize(("raw", "flags"), RECORDED)
+def test_what_was_just_recorded_differs_in_nothing(raw, flags):
+    assert post(raw).content == b"recorded\n"
+    before = everything()
+    for write in (False, True):
+        difference = rebuild(Event.objects.get(), write)
+        assert (difference.changes, difference.problem) == ((), None)
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "number", ["1e23", "-0.0", "1.0", "0.1", "1e-7", "123456789012345678901234567890", "1E+300"]
+)
+def test_a_number_that_the_database_spells_otherwise_is_no_difference(number):
+    wire = json.dumps(body(FieldValues={"n": "#"}, Values={"n": ["#"]}, Odd={"deep": ["#", True]}))
+    assert post(wire.replace('"#"', number).encode()).content == b"recorded\n"
+    assert rebuild(Event.objects.get(), write=True).changes == ()
+
+
+def test_what_python_takes_for_the_same_is_not(event):
+    Event.objects.update(field_values={"heading": "Roof", "contact_id": 21, "person_id": 5.0})
+    assert rebuild(event, write=False).changes == ()
+    post(body(FieldValues={"flag": True, "none": None}))
+    other = Event.objects.latest("id")
+    Event.objects.filter(pk=other.pk).update(field_values={"flag": 1})
+    assert rebuild(other, write=False).changes == (
+        Change("field_values", "flag", 1, True),
+        Change("field_values", "none", "…", None),
+    )
+
+
+SPOILT = {
+    "entity": lambda event: Event.objects.update(entity="other"),
+    "action": lambda event: Event.objects.update(action="other"),
+    "changed_by_associate_id": lambda event: Event.objects.update(changed_by_associate_id=99),
+    "webhook_name": lambda event: Event.objects.update(webhook_name=""),
+    "occurred_at": lambda event: Event.objects.update(occurred_at=event.received_at),
+    "flags (1 → 0)": lambda event: Event.objects.update(flags=["lossy"]),
+    "field_values.heading": lambda event: Event.objects.update(
+        field_values=event.field_values | {"heading": "Wall"}
+    ),
+    "field_values.more": lambda event: Event.objects.update(
+        field_values=event.field_values | {"more": None}
+    ),
+    "properties.Environment": lambda event: Event.objects.update(properties={}),
+    "changed_fields (1 → 2)": lambda event: event.changed_fields.filter(position=1).delete(),
+    "changed_fields (2 → 2)": lambda event: event.changed_fields.filter(position=0).update(
+        name="name"
+    ),
+    "deleted_values.number": lambda event: event.deleted_values.filter(name="number").update(
+        value="8"
+    ),
+    "deleted_values.sale_id": lambda event: event.deleted_values.filter(name="sale_id").delete(),
+    "related_records (1 → 2)": lambda event: event.related_records.filter(entity="person").delete(),
+    "related_records (2 → 2)": lambda event: event.related_records.filter(entity="person").update(
+        occurred_at=event.received_at
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "spoil"), SPOILT.items(), ids=SPOILT)
+def test_what_differs_is_named_and_written(event, place, spoil):
+    right = everything()
+    spoil(event)
+    spoilt = everything()
+    assert spoilt != right
+    assert places(rebuild(event, write=False)) == [place]
+    assert everything() == spoilt
+    assert places(rebuild(event, write=True)) == [place]
+    assert everything() == right
+    assert rebuild(event, write=True).changes == ()
+
+
+def test_everything_at_once_is_written(event):
+    right = everything()
+    Event.objects.update(entity="x", flags=["lossy"], properties={}, field_values={})
+    event.changed_fields.all().delete()
+    event.deleted_values.all().delete()
+    event.related_records.all().delete()
+    difference = rebuild(event, write=True)
+    assert len(difference.changes) == 10
+    assert everything() == right
+
+
+def test_values_are_told_only_by_those_who_ask(event):
+    Event.objects.update(field_values=event.field_values | {"heading": "Wall"}, webhook_name="x")
+    webhook, heading = rebuild(event, write=False).changes
+    assert webhook.place == "webhook_name"
+    assert str(webhook) == "webhook_name: 'x' → 'Audit trail'"
+    assert str(heading) == "field_values.heading: 'Wall' → 'Roof'"
+    assert "Wall" not in heading.place
+
+
+def test_what_a_later_parser_reads_otherwise_is_written(event):
+    parse = module.parse
+
+    def later(raw):
+        payload = parse(raw)
+        return module.Payload(
+            **{name: getattr(payload, name) for name in payload.__slots__}
+            | {"changes": (*payload.changes, "more"), "action": "edited"}
+        )
+
+    before = Event.objects.values().get()
+    with mock.patch.object(module, "parse", later):
+        assert places(rebuild(event, write=True)) == ["action", "changed_fields (2 → 3)"]
+    assert Event.objects.values().get() == before | {"action": "edited"}
+    assert event.changed_fields.count() == 3
+
+
+def test_a_body_without_event_id_has_the_key_that_it_got():
+    event_id = "5d0c7f9e-51d4-4a56-9a5e-0d1b9c6d7f10"
+    post(body(EventId=...), X_SuperOffice_EventId=event_id)
+    post(body(EventId=..., PrimaryKey=2))
+    for event in Event.objects.all():
+        assert rebuild(event, write=True).problem is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda: Delivery.objects.all().delete(), Problem.NO_DELIVERY),
+        (lambda: Delivery.objects.update(outcome="duplicate"), Problem.NO_DELIVERY),
+        (lambda: Delivery.objects.update(body=b"not JSON"), Problem.UNREADABLE),
+        (lambda: Event.objects.update(primary_key=1), Problem.OTHER_KEY),
+        (lambda: Event.objects.update(context_identifier=""), Problem.OTHER_KEY),
+        (lambda: Event.objects.update(name="sale.sold"), Problem.OTHER_KEY),
+        (lambda: Event.objects.update(event_id="0" * 31 + "1"), Problem.OTHER_KEY),
+    ],
+)
+def test_an_event_that_its_delivery_does_not_give_is_left_alone(event, spoil, problem):
+    Event.objects.update(entity="other")
+    spoil()
+    before = everything()
+    difference = rebuild(event, write=True)
+    assert (difference.problem, difference.changes) == (problem, ())
+    assert ("not JSON" in difference.detail) == (problem == Problem.UNREADABLE)
+    assert everything() == before
+    assert str(problem.label)
+
+
+def test_a_problem_that_appears_in_that_moment_changes_nothing(event):
+    Event.objects.update(entity="other")
+    before, parse, read = everything(), module.parse, []
+
+    def fickle(raw):
+        read.append(raw)
+        if len(read) > 1:
+            raise PayloadError("No more.")
+        return parse(raw)
+
+    with mock.patch.object(module, "parse", fickle):
+        assert rebuild(event, write=True).problem == Problem.UNREADABLE
+    assert everything() == before
+
+
+def test_twins_stay_twins(event):
+    wire = json.loads(bytes(Delivery.objects.get().body))
+    post(wire | {"EventId": "5d0c7f9e-51d4-4a56-9a5e-0d1b9c6d7f10", "WebhookName": "Other"})
+    told = list(Event.objects.order_by("id").values_list("fingerprint", "twin_of"))
+    assert told[1] == (None, event.pk)
+    Event.objects.update(action="x")
+    for each in Event.objects.all():
+        assert places(rebuild(each, write=True)) == ["action"]
+    assert list(Event.objects.order_by("id").values_list("fingerprint", "twin_of")) == told
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_database_does_not_take_changes_nothing(event):
+    Event.objects.update(entity="other")
+    event.changed_fields.all().delete()
+    event.related_records.all().delete()
+    before = everything()
+
+    def execute(run, sql, params, many, context):
+        if sql.startswith("INSERT") and "superoffice_hooks_relatedrecord" in sql:
+            raise OperationalError("disk full")
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(execute), pytest.raises(OperationalError):
+        rebuild(event, write=True)
+    assert everything() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_elses_transaction_can_take_it_back(event):
+    Event.objects.update(entity="other")
+    with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
+        rebuild(event, write=True)
+    assert Event.objects.get().entity == "other"
