@@ -17,12 +17,17 @@ FIRST_LINE = 200  # characters of a reply that are worth showing
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the webhook answered to one post: ``text`` is the first line, fit to be printed."""
+    """What the webhook answered to one post: ``text`` is the first line, fit to be printed.
+
+    ``server`` and ``date`` are what the headers of these names say, "" where there is none.
+    """
 
     status: int
     text: str
     location: str
     seconds: float
+    server: str = ""
+    date: str = ""
 
     @property
     def outcome(self) -> str:
@@ -62,6 +67,7 @@ class Sender:
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._connection = connect(parts.hostname, parts.port, timeout=timeout)
+        self._connection.response_class = _Response
         sign(b"", secret)
 
     def __enter__(self) -> "Sender":
@@ -90,11 +96,11 @@ class Sender:
         first = text.partition(b"\n")[0][:FIRST_LINE].decode("utf-8", "replace").strip()
         return Reply(
             response.status,
-            "".join(
-                letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in first
-            ),
+            _printable(first),
             response.getheader("Location", ""),
             time.perf_counter() - started,
+            _printable(response.getheader("Server", "")[:FIRST_LINE]),
+            _printable(response.getheader("Date", "")[:FIRST_LINE]),
         )
 
     def _request(self, body: bytes, headers: dict[str, str]) -> HTTPResponse:
@@ -112,11 +118,27 @@ class Sender:
         return self._exchange(body, headers)
 
     def _exchange(self, body: bytes, headers: dict[str, str]) -> HTTPResponse:
-        self._connection.request("POST", self._path, body, headers)
+        try:
+            self._connection.request("POST", self._path, body, headers)
+        except (BrokenPipeError, ConnectionResetError):
+            # A server that takes no large bodies may answer and hang up before it has the whole.
+            return self._connection.getresponse()
         if hasattr(socket, "TCP_QUICKACK"):
             # runserver sends headers and text apart, and the text waits 40 ms for a slow ACK.
             self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return self._connection.getresponse()
+
+
+class _Response(HTTPResponse):
+    """Is quiet when Ctrl-C comes while it is made: it is closed then, and looks for its file."""
+
+    fp = None  # type: ignore[assignment]  # until the constructor of HTTPResponse has set it
+
+
+def _printable(text: str) -> str:
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
 
 
 class Tally:

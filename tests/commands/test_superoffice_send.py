@@ -8,6 +8,7 @@ import json
 import socket
 import sys
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -118,8 +119,8 @@ def paced(server, total, out):
 
 def test_long_runs_say_how_far_they_are(server):
     first, second = paced(server, 1001, io.StringIO()).splitlines()
-    assert first.startswith("500 of 1001 posted, ")
-    assert second.startswith("1000 of 1001 posted, ")
+    assert first.startswith("500 of 1001, ")
+    assert second.startswith("1000 of 1001, ")
 
 
 def test_what_is_quarantined_is_shown_between_the_pace(server):
@@ -134,7 +135,7 @@ def test_a_terminal_sees_one_line_rewritten(server):
             return True
 
     rewritten = paced(server, 25, Terminal())
-    assert rewritten.startswith("\r1 of 25 posted, ")
+    assert rewritten.startswith("\r1 of 25, ")
     assert "\n" not in rewritten
 
 
@@ -249,8 +250,11 @@ def test_impossible_numbers(options):
 
 
 def test_interrupted(server, monkeypatch):
-    def interrupt(self, sample, reply, tally):
-        if tally.posted == 3:
+    shown = []
+
+    def interrupt(self, sample, reply):
+        shown.append(reply)
+        if len(shown) == 3:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(
@@ -259,3 +263,19 @@ def test_interrupted(server, monkeypatch):
     out, _, error = send(server.url, generate=9)
     assert out.startswith("3 posted in ")
     assert str(error) == "Stopped."
+
+
+def test_interrupted_while_the_response_is_made(server, monkeypatch):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    class Interrupting(socket.socket):
+        def makefile(self, *args, **kwargs):
+            raise KeyboardInterrupt
+
+    with Sender(server.url, SECRET) as sender:
+        sender._connection.sock = Interrupting()
+        sender._connection.sock.connect(("127.0.0.1", urlsplit(server.url).port))
+        with pytest.raises(KeyboardInterrupt):
+            sender.post(next(week(1, 1, datetime.now(UTC))))
+    assert unraisable == []

@@ -3,9 +3,7 @@
 import json
 import os
 import secrets
-import shutil
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -21,19 +19,18 @@ from django.core.management.base import (
 )
 from django.utils.translation import gettext as _
 
+from superoffice_hooks.management import progress
 from superoffice_hooks.samples import Sample, week
 from superoffice_hooks.sender import Reply, Sender, Tally
 
 SECRET_VARIABLE = "SUPEROFFICE_WEBHOOK_SECRET"  # noqa: S105  # a variable's name
-EVERY = 500  # where a line cannot be rewritten, a long run says so often how far it is
 
 
 class Progress:
     """Shows how the posting goes: each post, or the pace and what went wrong.
 
     ``total`` is how many will be posted, where the pace is shown, and ``None`` where each post is.
-    Failures go to ``stderr``, whatever the verbosity; on a terminal the line with the pace is
-    written over and over.
+    Failures go to ``stderr``, whatever the verbosity.
     """
 
     def __init__(
@@ -43,49 +40,28 @@ class Progress:
         total: int | None = None,
         verbosity: int = 1,
     ) -> None:
-        self._stdout, self._stderr, self._total = stdout, stderr, total
+        self._stdout, self._stderr = stdout, stderr
         self._quiet = verbosity == 0
-        self._rewrites = stdout.isatty()
-        self._width = 0
-        self._shown = 0.0
+        self._pace = None if total is None else progress.Progress(stdout, total, verbosity)
 
-    def show(self, sample: Sample, reply: Reply, tally: Tally) -> None:
-        """Show one reply that the tally has counted already."""
+    def show(self, sample: Sample, reply: Reply) -> None:
+        """Show one reply."""
         if reply.status != 200:
             self.clear()
             self._stderr.write(_line(sample, reply))
-        elif not self._quiet and (self._total is None or reply.outcome == "quarantined"):
+        elif not self._quiet and (self._pace is None or reply.outcome == "quarantined"):
             self.clear()
             self._stdout.write(_line(sample, reply))
-        if self._total is not None and not self._quiet:
-            self._show_pace(tally, self._total)
+        if self._pace is not None:
+            self._pace.advance()
 
     def clear(self) -> None:
         """Leave the line to whoever writes next."""
-        if self._width:
-            self._stdout.write("\r" + " " * self._width + "\r", ending="")
-            self._stdout.flush()
-            self._width = 0
-
-    def _show_pace(self, tally: Tally, total: int) -> None:
-        left = round((total - tally.posted) / tally.rate)
-        pace = _("%(posted)d of %(total)d posted, %(rate).0f/s, %(left)s left") % {
-            "posted": tally.posted,
-            "total": total,
-            "rate": tally.rate,
-            "left": f"{left // 60}:{left % 60:02}",
-        }
-        if not self._rewrites:
-            if tally.posted % EVERY == 0:
-                self._stdout.write(pace)
-        elif time.perf_counter() - self._shown > 0.1:
-            line = pace[: shutil.get_terminal_size().columns - 1]
-            self._stdout.write("\r" + line.ljust(self._width), ending="")
-            self._stdout.flush()
-            self._width, self._shown = len(line), time.perf_counter()
+        if self._pace is not None:
+            self._pace.clear()
 
 
-def post_all(sender: Sender, samples: Iterable[Sample], tally: Tally, progress: Progress) -> None:
+def post_all(sender: Sender, samples: Iterable[Sample], tally: Tally, shown: Progress) -> None:
     """Post them in order, counting and showing each reply.
 
     Raises ``CommandError`` at the first that no server answers; ``tally`` then has the others.
@@ -100,9 +76,9 @@ def post_all(sender: Sender, samples: Iterable[Sample], tally: Tally, progress: 
                     _("No answer from %(url)s: %(reason)s") % {"url": sender.url, "reason": reason}
                 ) from error
             tally.add(reply)
-            progress.show(sample, reply, tally)
+            shown.show(sample, reply)
     finally:
-        progress.clear()
+        shown.clear()
 
 
 class Command(BaseCommand):
@@ -164,9 +140,9 @@ class Command(BaseCommand):
             ) from error
         with ExitStack() as stack:
             samples = _source(options, stack)
-            progress = Progress(self.stdout, self.stderr, verbosity=options["verbosity"])
+            shown = Progress(self.stdout, self.stderr, verbosity=options["verbosity"])
             try:
-                post_all(stack.enter_context(sender), samples, tally, progress)
+                post_all(stack.enter_context(sender), samples, tally, shown)
             except KeyboardInterrupt:
                 raise CommandError(_("Stopped."), returncode=130) from None
             finally:
