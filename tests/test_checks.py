@@ -1,6 +1,8 @@
 """System checks: each id, what raises it, what does not, and the way out it names."""
 
+import os
 import re
+from functools import wraps
 from pathlib import Path
 
 import pytest
@@ -8,12 +10,13 @@ from django.conf import settings as site
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import clear_script_prefix, include, path, re_path, set_script_prefix
 
 from superoffice_hooks import checks
+from superoffice_hooks.checks import durability, spool
 from superoffice_hooks.conf import KEYS, Endpoint
 
 LONG = "a-secret-that-is-long-enough-0123456789"
@@ -33,8 +36,8 @@ def hooks(**keys):
     return {"SUPEROFFICE_HOOKS": keys}
 
 
-def said():
-    found = run_checks(tags=["superoffice_hooks"])
+def said(**options):
+    found = run_checks(tags=["superoffice_hooks"], **options)
     return [(message.id.removeprefix("superoffice_hooks."), message) for message in found]
 
 
@@ -303,7 +306,13 @@ USED = re.findall(
 
 
 def test_each_id_has_one_meaning():
-    said_by_docstrings = " ".join(check.__doc__ for check in (*checks.CHECKS, checks.check_packet))
+    every = (
+        *checks.CHECKS,
+        *checks.DEPLOYMENT_CHECKS,
+        *checks.DATABASE_CHECKS,
+        *checks.DEPLOYED_DATABASE_CHECKS,
+    )
+    said_by_docstrings = " ".join(check.__doc__ for check in every)
     assert sorted(re.findall(r"([EW]\d{3}):", said_by_docstrings)) == sorted(set(USED))
 
 
@@ -343,3 +352,262 @@ def test_w008_asks_mariadb_for_its_packet():
     assert found(packet // 4) == []
     assert found(packet // 4 + 1) == ["superoffice_hooks.W008"]
     assert checks.check_packet(None) == []
+
+
+def deployed(id_, **options):
+    """What `check --deploy` says under this id."""
+    found = said(include_deployment_checks=True, databases=[], **options)
+    return [message for name, message in found if name == id_]
+
+
+def asked(id_):
+    """What `check --deploy --database default` says under this id."""
+    found = run_checks(
+        tags=["superoffice_hooks"], include_deployment_checks=True, databases=["default"]
+    )
+    return [message for message in found if message.id == f"superoffice_hooks.{id_}"]
+
+
+def on(database, reason="about another database"):
+    return pytest.mark.skipif(connection.vendor != database, reason=reason)
+
+
+class TestTheSpool:
+    @pytest.fixture
+    def folder(self, tmp_path, settings):
+        """A folder that is not made yet."""
+        folder = tmp_path / "var" / "the spool"
+        settings.SUPEROFFICE_HOOKS = settings.SUPEROFFICE_HOOKS | {"SPOOL_DIR": str(folder)}
+        return folder
+
+    def test_none_is_missed_where_the_site_is_deployed(self):
+        [message] = deployed("W009")
+        assert "SPOOL_DIR" in message.msg
+        assert "install -d -m 700 -o www-data /var/spool/superoffice_hooks" in message.hint
+        assert "W009" not in [name for name, _ in said()]
+
+    def test_a_folder_that_can_be_made_is_in_order(self, folder):
+        assert deployed("W009") == deployed("E007") == deployed("W010") == []
+        assert not folder.exists()
+
+    def test_a_folder_of_its_own_is_in_order(self, folder):
+        folder.mkdir(0o700, parents=True)
+        assert deployed("E007") == deployed("W010") == []
+
+    @pytest.mark.parametrize("where", [".", "..", "new"])
+    def test_a_file_in_its_place(self, folder, where):
+        place = folder / where
+        place.resolve().parent.mkdir(parents=True, exist_ok=True)
+        Path(os.path.normpath(place)).write_text("no folder")
+        [message] = deployed("E007")
+        assert "is not a folder" in message.msg
+        assert message.is_serious()
+        assert f"install -d -m 700 -o www-data '{folder}'" in message.hint
+
+    @pytest.mark.parametrize("where", [".", "new"])
+    def test_a_folder_that_this_user_may_not_write(self, folder, where, monkeypatch):
+        place = folder / where
+        place.mkdir(parents=True)
+        real = os.access
+        monkeypatch.setattr(  # root may write everywhere
+            spool.os,
+            "access",
+            lambda path, mode: real(path, mode) and not (path == place and mode & os.W_OK),
+        )
+        [message] = deployed("E007")
+        assert f"may not read and write {place}" in message.msg
+
+    @pytest.mark.skipif(os.name != "posix", reason="a mode says nothing here")
+    @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
+    def test_a_folder_that_others_can_open(self, folder, mode):
+        folder.mkdir(parents=True)
+        folder.chmod(mode)
+        [message] = deployed("W010")
+        assert f"{mode:o}" in message.msg
+        assert message.hint == f"Type: chmod 700 '{folder}'"
+
+    @on("sqlite")
+    def test_on_the_disk_of_sqlites_file(self, folder, monkeypatch):
+        file = folder.parents[1] / "db.sqlite3"
+        file.touch()
+        monkeypatch.setitem(connection.settings_dict, "NAME", file)
+        [message] = deployed("W011")
+        assert str(file) in message.msg
+        assert 'SUPEROFFICE_HOOKS["SPOOL_DIR"]' in message.hint
+
+    @on("sqlite")
+    @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a second file system")
+    def test_on_another_disk(self, folder, monkeypatch):
+        monkeypatch.setitem(connection.settings_dict, "NAME", "/proc/self/status")
+        assert deployed("W011") == []
+
+    @pytest.mark.django_db
+    @pytest.mark.skipif(connection.vendor == "sqlite", reason="about servers")
+    def test_on_the_disk_of_a_server_on_this_host(self, folder, monkeypatch):
+        monkeypatch.setattr(spool, "_disk", lambda place: 1)
+        [message] = asked("W011")
+        assert "mysql" in message.msg or "postgresql" in message.msg
+        monkeypatch.setattr(spool, "_disk", lambda place: len(str(place)))
+        assert asked("W011") == []
+        monkeypatch.setattr(spool, "_disk", lambda place: None)
+        assert asked("W011") == []
+
+    @pytest.mark.skipif(connection.vendor == "sqlite", reason="about servers")
+    def test_a_server_on_another_host_is_not_asked(self, folder, monkeypatch):
+        monkeypatch.setitem(connection.settings_dict, "HOST", "db.example.com")
+        assert checks.check_server_disk(None, databases=["default"]) == []
+
+    def test_settings_that_are_nonsense_are_said_once(self, settings):
+        settings.SUPEROFFICE_HOOKS = settings.SUPEROFFICE_HOOKS | {"SPOOL_DIR": "relative"}
+        found = [name for name, _ in said(include_deployment_checks=True, databases=[])]
+        assert found.count("E002") == 1
+        assert not {"W009", "E007", "W010", "W011"} & set(found)
+
+
+class TestWhatTheDatabaseConfirms:
+    @on("postgresql")
+    @pytest.mark.django_db
+    def test_postgresql_that_does_not_wait_for_the_disk(self):
+        assert asked("W012") == []
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
+            [message] = asked("W012")
+            cursor.execute("SET LOCAL synchronous_commit = local")
+            assert asked("W012") == []
+        assert "synchronous_commit = off" in message.msg
+        assert "ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf();" in message.hint
+
+    @on("mysql")
+    @pytest.mark.django_db
+    def test_mariadb_as_it_is_installed_waits_for_the_disk(self):
+        assert asked("W013") == []
+
+    @pytest.mark.parametrize(
+        ("told", "risks"),
+        {
+            "safe": ({"innodb_flush_log_at_trx_commit": "3", "log_bin": "0"}, []),
+            "once a second": ({"innodb_flush_log_at_trx_commit": "2"}, ["innodb_flush_log_at_"]),
+            "torn pages": ({"innodb_doublewrite": "OFF"}, ["innodb_doublewrite = off"]),
+            "binary log": ({"log_bin": "1", "sync_binlog": "0"}, ["sync_binlog = 0"]),
+            "no binary log": ({"log_bin": "0", "sync_binlog": "0"}, []),
+        }.values(),
+        ids=["safe", "once a second", "torn pages", "binary log", "no binary log"],
+    )
+    def test_mariadb_that_does_not_wait_for_the_disk(self, monkeypatch, told, risks):
+        """Its settings are the whole server's: a test cannot change them."""
+        names = ("innodb_flush_log_at_trx_commit", "innodb_doublewrite", "sync_binlog", "log_bin")
+        row = tuple((dict.fromkeys(names, "1") | told)[name] for name in names)
+        monkeypatch.setattr(durability, "_asked", lambda *args: Answering(row))
+        found = checks.check_mariadb(None)
+        assert len(found) == bool(risks)
+        for message, risk in zip(found, risks, strict=True):
+            assert risk in message.msg
+            assert "[mysqld]" in message.hint
+
+    @on("sqlite")
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize(("pragma", "back"), [("NORMAL", "FULL"), ("OFF", "FULL")])
+    def test_sqlite_as_it_is_in_fact(self, pragma, back):
+        assert asked("W014") == []
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA synchronous={pragma}")
+            try:
+                [message] = asked("W014")
+            finally:
+                cursor.execute(f"PRAGMA synchronous={back}")
+        assert "synchronous = " in message.msg
+        assert "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" in message.hint
+
+    def test_a_database_that_may_not_be_asked_is_not(self):
+        for check in checks.DEPLOYED_DATABASE_CHECKS:
+            assert check(None) == check(None, databases=["other"]) == []
+
+
+class Answering:
+    """A connection whose every question has this answer."""
+
+    def __init__(self, row):
+        self.row = row
+
+    def cursor(self):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def execute(self, sql):
+        pass
+
+    def fetchone(self):
+        return self.row
+
+
+class TestTheTimeToConnect:
+    @pytest.fixture(autouse=True)
+    def _no_variable(self, monkeypatch):
+        monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
+
+    def said(self, monkeypatch, **options):
+        monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+        return [message.msg for message in deployed("W015")]
+
+    @on("sqlite")
+    def test_sqlite_has_nobody_to_wait_for(self, monkeypatch):
+        assert self.said(monkeypatch) == []
+
+    @pytest.mark.skipif(connection.vendor == "sqlite", reason="about servers")
+    @pytest.mark.parametrize("timeout", [None, 0, 60, "soon"])
+    def test_none_or_too_long(self, monkeypatch, timeout):
+        [message] = self.said(monkeypatch, connect_timeout=timeout)
+        assert ("no connect_timeout" in message) == (timeout is None)
+
+    @pytest.mark.skipif(connection.vendor == "sqlite", reason="about servers")
+    @pytest.mark.parametrize("timeout", [1, 2, "2", 5])
+    def test_short_enough(self, monkeypatch, timeout):
+        assert self.said(monkeypatch, connect_timeout=timeout) == []
+
+    @on("postgresql")
+    def test_given_elsewhere(self, monkeypatch):
+        assert self.said(monkeypatch, service="crm") == []
+        monkeypatch.setenv("PGCONNECT_TIMEOUT", "2")
+        assert self.said(monkeypatch) == []
+
+
+def wrapped_plainly(view):
+    def inner(*args, **kwargs):
+        return view(*args, **kwargs)
+
+    return inner
+
+
+def wrapped_well(view):
+    @wraps(view)
+    def inner(*args, **kwargs):
+        return view(*args, **kwargs)
+
+    return inner
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize("wrapped", [wrapped_plainly, wrapped_well])
+def test_a_webhook_that_the_site_has_wrapped_may_not_be_in_a_transaction(
+    monkeypatch, wrapped, atomic
+):
+    from superoffice_hooks.intake.view import webhook
+
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
+    patterns = ([path("webhook/", wrapped(webhook), name="webhook")], "superoffice_hooks")
+    with override_settings(ROOT_URLCONF=(path("superoffice/", include(patterns)),)):
+        found = [message for name, message in said() if name == "E008"]
+    assert len(found) == (atomic and wrapped is wrapped_plainly)
+    for message in found:
+        assert 'django.db.transaction.non_atomic_requests(using="default")' in message.hint
+        assert message.is_serious()
+
+
+def test_without_a_url_only_that_is_said():
+    with override_settings(ROOT_URLCONF=(path("", anything),)):
+        assert "E008" not in [name for name, _ in said()]

@@ -96,8 +96,7 @@ def check_time_zones(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
         return []
     return [
         Error(
-            "USE_TZ is off: the trail keeps moments in UTC, and every delivery would be turned "
-            "away with 503.",
+            "USE_TZ is off: the trail keeps moments in UTC, and no delivery can be stored.",
             hint="Set USE_TZ = True, Django's default.",
             id="superoffice_hooks.E005",
         )

@@ -41,6 +41,9 @@ def check_values(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
         "integration_users",
         "record_urls",
         "technical_fields",
+        "spool_dir",
+        "store_timeout",
+        "refused_sample",
     ):
         try:
             getattr(conf, name)

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning
+from django.core.checks import CheckMessage, Error, Warning
+from django.db import connections, router
 from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
+
+from superoffice_hooks.models import Event
 
 
 def check_redirects(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -58,7 +61,7 @@ def check_urls(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMe
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
     try:
-        url = reverse("superoffice_hooks:webhook").removeprefix(get_script_prefix().rstrip("/"))
+        url = _webhook_url()
     except NoReverseMatch:
         return [
             Warning(
@@ -77,6 +80,35 @@ def check_urls(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMe
         for form in (url, url.rstrip("/"))
         if not _reaches_webhook(form)
     ]
+
+
+def check_transactions(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E008: ATOMIC_REQUESTS holds for the webhook, because the site has wrapped its view.
+
+    A delivery commits before it is answered; in a transaction of the request it cannot.
+    """
+    alias = router.db_for_write(Event)
+    if not connections[alias].settings_dict.get("ATOMIC_REQUESTS"):
+        return []
+    try:
+        view = resolve(_webhook_url()).func
+    except (NoReverseMatch, Resolver404):
+        return []  # W005 says it
+    if alias in getattr(view, "_non_atomic_requests", ()):
+        return []
+    return [
+        Error(
+            "ATOMIC_REQUESTS wraps the webhook in a transaction: no delivery can be stored.",
+            hint="What wraps the view must pass on its attributes: decorate it with "
+            "functools.wraps(view), or put "
+            f'django.db.transaction.non_atomic_requests(using="{alias}") around it.',
+            id="superoffice_hooks.E008",
+        )
+    ]
+
+
+def _webhook_url() -> str:
+    return reverse("superoffice_hooks:webhook").removeprefix(get_script_prefix().rstrip("/"))
 
 
 def _reaches_webhook(url: str) -> bool:

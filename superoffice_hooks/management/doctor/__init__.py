@@ -1,0 +1,1 @@
+"""What ``superoffice_doctor`` asks: each module's questions yield findings."""
