@@ -132,7 +132,7 @@ def test_ctrl_c_while_posting(site):
     with start(site, "--events", "100000", "--port", "0") as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
-        assert any(line.startswith("500 of 100000 posted, ") for line in lines)
+        assert any(line.startswith("500 of 100000, ") for line in lines)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert out.strip().splitlines()[-1] == "Stopped."

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import shlex
+import shutil
 import socket
 import sys
 import threading
@@ -28,6 +29,7 @@ from django.db import DatabaseError, connection
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from superoffice_hooks.conf import conf
 from superoffice_hooks.management.commands.superoffice_send import Progress, post_all
 from superoffice_hooks.samples import week
 from superoffice_hooks.sender import Sender, Tally
@@ -74,6 +76,7 @@ class Command(BaseCommand):
             raise CommandError(_("--events takes a number of deliveries, 1 or more."))
         # A quarantined delivery is part of the show, and no reason to warn on the terminal.
         logging.getLogger("superoffice_hooks").setLevel(logging.ERROR)
+        logging.getLogger("superoffice_hooks.alarms").setLevel(logging.CRITICAL)
         served = False
         try:
             with self._server(options["port"]) as server:
@@ -124,6 +127,9 @@ class Command(BaseCommand):
                 connection.close()
                 for suffix in ("", "-wal", "-shm"):
                     Path(f"{name}{suffix}").unlink(missing_ok=True)
+                # What an earlier run could not store is not this one's.
+                if conf.spool_dir is not None:
+                    shutil.rmtree(conf.spool_dir, ignore_errors=True)
             call_command("migrate", verbosity=0, interactive=False)
             users = get_user_model()._default_manager
             user, created = users.get_or_create(username=LOGIN)
