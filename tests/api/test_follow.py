@@ -1,6 +1,7 @@
 """``api/events/follow/``: the recipe of the README, as a program carries it out."""
 
 import threading
+from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -125,7 +126,7 @@ def test_who_writes_for_long_makes_the_answer_503(admin_client, monkeypatch, pat
     writing, done = Event(), Event.objects.get()
     for field in Event._meta.concrete_fields:
         setattr(writing, field.attname, getattr(done, field.attname))
-    writing.pk, writing.primary_key = None, 2
+    writing.pk, writing.primary_key, writing.fingerprint = None, 2, uuid4()
     inserted, asked = threading.Event(), threading.Event()
 
     def write():

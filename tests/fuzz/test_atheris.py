@@ -1,6 +1,7 @@
 """A short form of ``python -m tests.fuzz.atheris_bodies``."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -31,7 +32,8 @@ def test_nothing_but_a_payload_error_comes_out_of_the_parser(tmp_path):
     done = fuzz(tmp_path, "-runs=20000", "-seed=20260302")
     said = done.stderr.decode(errors="replace")
     assert done.returncode == 0, said[-3000:]
-    assert "Done 20000 runs" in said
+    [runs] = re.findall(r"Done (\d+) runs", said)
+    assert int(runs) >= 20_000  # it may finish what it is at
     assert list(tmp_path.iterdir()) == []
 
 
