@@ -65,6 +65,24 @@ def transaction_within(deadline: Deadline | None, alias: str) -> Iterator[None]:
 
 
 @contextmanager
+def message_within(deadline: Deadline | None, alias: str) -> Iterator[str]:
+    """Watch over one message to PostgreSQL, and yield the statements that it has to begin with.
+
+    The message is a transaction from BEGIN to COMMIT, and fails as ``transaction_within`` says.
+    """
+    if deadline is None:
+        yield ""
+        return
+    with _limits(connections[alias], deadline) as line:
+        try:
+            yield _local_limits(deadline)
+        except BaseException:
+            if line.is_severed:
+                connections[alias].close()
+            raise
+
+
+@contextmanager
 def _limits(connection: Any, deadline: Deadline) -> Iterator["Line"]:
     """Bound what the connection waits for; afterwards it is as it was, or closed."""
     if deadline.remaining <= 0:
@@ -111,9 +129,13 @@ def _connecting_in_time(connection: Any) -> Iterator[None]:
 
 def _limit_transaction(connection: Any, deadline: Deadline) -> None:
     """PostgreSQL: bound each statement of this transaction, and its waiting for locks."""
-    left = max(1, math.ceil(deadline.remaining * 1000))
     with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = {left}; SET LOCAL lock_timeout = {left}")
+        cursor.execute(_local_limits(deadline))
+
+
+def _local_limits(deadline: Deadline) -> str:
+    left = max(1, math.ceil(deadline.remaining * 1000))
+    return f"SET LOCAL statement_timeout = {left}; SET LOCAL lock_timeout = {left};"
 
 
 def _limit_mysql(connection: Any, deadline: Deadline) -> str:

@@ -146,6 +146,8 @@ class StoredRow(Row):
     very moment in which it is proven genuine: that is then written into a row of its own.
     """
 
+    is_plain = False
+
     def __init__(self, delivery: Delivery, outcome: Outcome, heading: str) -> None:
         super().__init__()
         self.pk, self.before = delivery.pk, delivery.reason

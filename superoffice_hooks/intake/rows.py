@@ -9,7 +9,7 @@ second transaction, and all other deliveries cost none.
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -32,6 +32,8 @@ from superoffice_hooks.intake.derived import (
     deleted_values_of,
     related_records_of,
 )
+from superoffice_hooks.intake.group_commit import groups
+from superoffice_hooks.intake.insert import LARGE, NewEvent, insert, is_possible
 from superoffice_hooks.models import (
     ChangedField,
     DeletedValue,
@@ -47,6 +49,8 @@ from superoffice_hooks.wire.payload import Payload
 logger = logging.getLogger("superoffice_hooks.intake")
 
 Answer = TypeVar("Answer")
+
+_NOT_NEW: Final = "not new"
 
 AT_ONCE = 1.0  # seconds: what fails later has waited for something, and would wait again
 PAUSES = (0.0, 0.05)  # seconds, at most, before the second and the third attempt
@@ -69,6 +73,7 @@ class Row:
     """
 
     is_known = False  # whether the delivery was in the database before
+    is_plain = True  # whether it may be written together with others'
     _seconds: float | None = None
     _deadline: Deadline | None = None
 
@@ -91,18 +96,7 @@ class Row:
         self, arrival: Arrival, outcome: Outcome, reason: str, event: Event | None, alias: str
     ) -> Delivery:
         """Store the delivery, and return it."""
-        delivery = Delivery(
-            endpoint=arrival.endpoint,
-            received_at=arrival.received_at,
-            outcome=outcome,
-            reason=reason,
-            event=event,
-            signature=arrival.signature,
-            key_id=arrival.key_id,
-            remote_address=arrival.remote_address,
-            headers=arrival.headers,
-            body=arrival.body,
-        )
+        delivery = Delivery(event=event, **_delivery(arrival, outcome, reason))
         delivery.save(using=alias, force_insert=True)
         return delivery
 
@@ -127,7 +121,7 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
     alias = router.db_for_write(Event)
     change = fingerprint(payload)
 
-    def insert(twin_of: int | None = None) -> Delivery | str:
+    def insert_alone(twin_of: int | None = None) -> Delivery | str:
         """Return the delivery, or what the database has against these rows."""
         told = {"fingerprint": change if twin_of is None else None, "twin_of_id": twin_of}
         try:
@@ -150,12 +144,20 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
             recorded = event.deliveries.using(alias).filter(outcome=Outcome.RECORDED)
             return event, recorded.first(), None
 
-    stored = insert()
+    stored: Delivery | str | None = _insert_together(arrival, payload, event_id, row, alias, change)
+    if stored is None:
+        stored = insert_alone()
     if isinstance(stored, Delivery):
         return stored
     event, first, first_to_tell = _once_more(alias, known, row.deadline)
+    if stored == _NOT_NEW and event is None and first_to_tell is None:
+        # It was like another of its batch, which turned out to be old.
+        stored = insert_alone()
+        if isinstance(stored, Delivery):
+            return stored
+        event, first, first_to_tell = _once_more(alias, known, row.deadline)
     if first_to_tell is not None:
-        stored = insert(twin_of=first_to_tell)
+        stored = insert_alone(twin_of=first_to_tell)
         if isinstance(stored, Delivery):
             return stored
         event, first, _ = _once_more(
@@ -172,6 +174,27 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
         return keep(arrival, Outcome.DUPLICATE, event=event, row=row)
     reason = "The same EventId, Event, PrimaryKey and ContextIdentifier came before in other bytes."
     return keep(arrival, Outcome.QUARANTINED, reason, event, row)
+
+
+@sensitive_variables()
+def record_together(
+    arrivals: Sequence[tuple[Arrival, Payload, UUID]], reason: str, deadline: Deadline
+) -> list[Delivery | None]:
+    """Store those whose event is new, by one transaction, and ``None`` for each of the others.
+
+    Each is an arrival, what it says and the id of its event. ``reason`` is what the deliveries are
+    given. Raises ``django.db.DatabaseError`` where the database refuses one or all: then none is
+    stored.
+    """
+    alias = router.db_for_write(Event)
+    if not is_possible(alias):
+        return [None] * len(arrivals)
+    news = [
+        _new_event(arrival, payload, event_id, fingerprint(payload), reason)
+        for arrival, payload, event_id in arrivals
+    ]
+    stored = insert(news, alias, deadline)
+    return [stored.get(place) for place in range(len(news))]
 
 
 def keep(
@@ -217,13 +240,18 @@ def _once_more(alias: str, ask: Callable[[], Answer], deadline: Deadline | None)
         try:
             return ask()
         except OperationalError as error:
-            is_late = deadline is not None and deadline.remaining <= pause
-            if is_late or time.monotonic() - started > AT_ONCE:
+            if _is_late(started, deadline, pause):
                 raise
             logger.info("Storing a delivery failed and is tried again: %s", type(error).__name__)
             connections[alias].close_if_unusable_or_obsolete()
             time.sleep(pause * random.random())  # noqa: S311  # so that rivals do not meet again
     return ask()
+
+
+def _is_late(started: float, deadline: Deadline | None, pause: float = 0.0) -> bool:
+    """Whether what has failed now has waited for something, or there is no time left."""
+    no_time_left = deadline is not None and deadline.remaining <= pause
+    return no_time_left or time.monotonic() - started > AT_ONCE
 
 
 def _refusal(error: DatabaseError, arrival: Arrival, payload: Payload) -> str | None:
@@ -235,6 +263,44 @@ def _refusal(error: DatabaseError, arrival: Arrival, payload: Payload) -> str | 
     if code == _PACKET_TOO_LARGE or (code in _HUNG_UP and is_large):
         return "larger than max_allowed_packet"
     return None
+
+
+@sensitive_variables()
+def _new_event(
+    arrival: Arrival, payload: Payload, event_id: UUID, change: UUID | None, reason: str = ""
+) -> NewEvent:
+    """Return the rows of an event and its delivery as they are where nobody told it before."""
+    event = {
+        **_key(payload, event_id),
+        **columns_of(payload),
+        "received_at": arrival.received_at,
+        "fingerprint": change,
+        "twin_of_id": None,
+    }
+    return NewEvent(payload, event, _delivery(arrival, Outcome.RECORDED, reason))
+
+
+@sensitive_variables()
+def _insert_together(
+    arrival: Arrival, payload: Payload, event_id: UUID, row: Row, alias: str, change: UUID | None
+) -> Delivery | str | None:
+    """Return the delivery, or ``_NOT_NEW``; ``None`` where it has to be written alone."""
+    if not (row.is_plain and is_possible(alias)) or len(arrival.body) > LARGE:
+        return None
+    new = _new_event(arrival, payload, event_id, change)
+    started = time.monotonic()
+    try:
+        return groups[alias].insert(new, row.deadline) or _NOT_NEW
+    except DatabaseError as error:
+        if isinstance(error, OperationalError) and _is_late(started, row.deadline):
+            raise
+        connections[alias].close_if_unusable_or_obsolete()
+        if isinstance(error.__cause__, DatabaseError):
+            # One of several may be to blame for all.
+            logger.info("Storing deliveries together failed: %s", type(error.__cause__).__name__)
+        else:
+            logger.exception("Deliveries cannot be stored together, but one by one.")
+        return None
 
 
 @sensitive_variables()
@@ -265,6 +331,21 @@ def _insert(
         DeletedValue.objects.using(alias).bulk_create(deleted_values_of(payload, event))
         RelatedRecord.objects.using(alias).bulk_create(related_records_of(payload, event))
         return row.write(arrival, Outcome.RECORDED, "", event, alias)
+
+
+def _delivery(arrival: Arrival, outcome: Outcome, reason: str) -> dict[str, Any]:
+    """Return the columns of a delivery's row, but for its event."""
+    return {
+        "endpoint": arrival.endpoint,
+        "received_at": arrival.received_at,
+        "outcome": outcome,
+        "reason": reason,
+        "signature": arrival.signature,
+        "key_id": arrival.key_id,
+        "remote_address": arrival.remote_address,
+        "headers": arrival.headers,
+        "body": arrival.body,
+    }
 
 
 def _first_to_tell(change: UUID | None, alias: str) -> int | None:

@@ -1,0 +1,112 @@
+"""Deliveries that arrive together are written together: by one transaction, and one flush to disk.
+
+Whoever comes first writes, on its own connection, what waits by then; those that come meanwhile
+are written together by the next. There is no thread of its own, nothing waits for company, and a
+delivery that comes alone is written alone. Nobody is told anything before the commit.
+"""
+
+import threading
+from collections import defaultdict
+from typing import Final
+
+from django.db import DatabaseError, OperationalError
+from django.views.decorators.debug import sensitive_variables
+
+from superoffice_hooks.intake.deadline import GRACE, Deadline
+from superoffice_hooks.intake.insert import NewEvent, insert
+from superoffice_hooks.models import Delivery
+
+MOST: Final = 64  # deliveries in one transaction
+
+
+class _Waiting:
+    """A delivery in the queue, and what is to become of it."""
+
+    __slots__ = ("deadline", "delivery", "error", "leads", "new", "woken")
+
+    def __init__(self, new: NewEvent, deadline: Deadline | None) -> None:
+        self.new, self.deadline = new, deadline
+        self.woken = threading.Event()
+        self.leads = False
+        self.delivery: Delivery | None = None
+        self.error: BaseException | None = None
+
+
+class GroupCommit:
+    """The queue of one database in this process."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._lock = threading.Lock()
+        self._queue: list[_Waiting] = []
+        self._is_led = False
+
+    @sensitive_variables()
+    def insert(self, new: NewEvent, deadline: Deadline | None) -> Delivery | None:
+        """Store an event and its delivery, perhaps with others; ``None`` where it is not new.
+
+        Raises ``django.db.DatabaseError`` where the database could not take it by the deadline;
+        as after a lost connection, it may be stored all the same.
+        """
+        mine = _Waiting(new, deadline)
+        with self._lock:
+            self._queue.append(mine)
+            if not self._is_led:
+                self._is_led = mine.leads = True
+        if not mine.leads:
+            self._wait(mine)
+        if mine.leads:
+            self._lead(mine)
+        if mine.error is not None:
+            kind = OperationalError if isinstance(mine.error, OperationalError) else DatabaseError
+            raise kind("Deliveries could not be stored together.") from mine.error
+        return mine.delivery
+
+    def _wait(self, mine: _Waiting) -> None:
+        """Wait to be written by another, or for the turn to write."""
+        if mine.woken.wait(None if mine.deadline is None else mine.deadline.remaining + GRACE):
+            return
+        with self._lock:
+            if mine in self._queue:
+                self._queue.remove(mine)
+            if mine.leads:  # just now, and too late
+                mine.leads = False
+                self._pass_on()
+        raise OperationalError("Nobody could write it in time.")
+
+    @sensitive_variables()
+    def _lead(self, mine: _Waiting) -> None:
+        """Write what waits, the own delivery among it, and give the turn to the next."""
+        with self._lock:
+            batch, self._queue = self._queue[:MOST], self._queue[MOST:]
+        stored: dict[int, Delivery] = {}
+        error: BaseException | None = None
+        try:
+            stored = insert([waiting.new for waiting in batch], self._alias, mine.deadline)
+        except Exception as failure:  # each tries alone then, and tells what it is
+            error = failure
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            for place, waiting in enumerate(batch):
+                waiting.delivery, waiting.error = stored.get(place), error
+                if waiting is not mine:
+                    waiting.woken.set()
+            with self._lock:
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Wake the next to write, if one waits; the lock is held."""
+        self._is_led = bool(self._queue)
+        if self._queue:
+            self._queue[0].leads = True
+            self._queue[0].woken.set()
+
+
+class _Groups(defaultdict[str, GroupCommit]):
+    def __missing__(self, alias: str) -> GroupCommit:
+        return self.setdefault(alias, GroupCommit(alias))
+
+
+groups: Final = _Groups()

@@ -1,0 +1,310 @@
+"""How the rows of new events are written: several deliveries at once, where the database can.
+
+PostgreSQL is given one message for all of them, SQLite one transaction without the ORM; elsewhere,
+and for whatever is not simply new, ``rows`` writes one delivery after another by the ORM. All ways
+write the same rows.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+from weakref import WeakSet
+
+from django.db import Error, connections
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Model
+from django.views.decorators.debug import sensitive_variables
+
+from superoffice_hooks.intake.deadline import Deadline, message_within, transaction_within
+from superoffice_hooks.intake.derived import (
+    changed_fields_of,
+    deleted_values_of,
+    related_records_of,
+)
+from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
+from superoffice_hooks.wire.catalog import related_records
+from superoffice_hooks.wire.payload import Payload
+
+LARGE: Final = 256 * 1024  # bytes of a body that is written alone: others need not wait for it
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that nobody may have told before, and the delivery that tells it; not yet stored.
+
+    ``event`` and ``delivery`` are the columns of their rows, without ids.
+    """
+
+    payload: Payload = field(repr=False)
+    event: dict[str, Any] = field(repr=False)
+    delivery: dict[str, Any] = field(repr=False)
+
+
+def is_possible(alias: str) -> bool:
+    """Whether this database takes several new events at once."""
+    vendor = connections[alias].vendor
+    return vendor in _WAYS and (vendor != "postgresql" or _is_psycopg_3())
+
+
+def _is_psycopg_3() -> bool:
+    from django.db.backends.postgresql import psycopg_any
+
+    return bool(psycopg_any.is_psycopg3)
+
+
+@sensitive_variables()
+def insert(news: Sequence[NewEvent], alias: str, deadline: Deadline | None) -> dict[int, Delivery]:
+    """Store those that are new with all their rows, in one transaction.
+
+    Returns their deliveries, with their events, by their places in ``news``; twins of stored events
+    are linked. Of those whose key is known already nothing is stored, nor of twins within ``news``
+    or of what another transaction is just writing: whoever asks again finds them. Raises
+    ``django.db.DatabaseError`` where the database cannot take them: then none is stored.
+    """
+    taken: set[Any] = set()
+    first = []
+    for place, new in enumerate(news):
+        keys = {_key(new.event), new.event["fingerprint"] or _key(new.event)}
+        if taken.isdisjoint(keys):
+            first.append((place, new))
+        taken |= keys
+    stored = _WAYS[connections[alias].vendor](connections[alias], first, deadline)
+    return {place: _instance(news[place], alias, *ids) for place, ids in stored.items()}
+
+
+def _key(event: dict[str, Any]) -> tuple[Any, ...]:
+    return event["event_id"], event["context_identifier"], event["name"], event["primary_key"]
+
+
+def _instance(
+    new: NewEvent, alias: str, event_pk: int, twin_of: int | None, delivery_pk: int
+) -> Delivery:
+    """Return the delivery with its event, as if they had been read from the database."""
+    told = {"twin_of_id": twin_of, "fingerprint": None} if twin_of is not None else {}
+    columns = {**new.event, **told, "id": event_pk}
+    event = Event.from_db(alias, _EVENT, [columns[name] for name in _EVENT])
+    columns = {**new.delivery, "event_id": event_pk, "id": delivery_pk}
+    delivery = Delivery.from_db(alias, _DELIVERY, [columns[name] for name in _DELIVERY])
+    delivery.event = event
+    return delivery
+
+
+_EVENT: Final = [column.attname for column in Event._meta.concrete_fields]
+_DELIVERY: Final = [column.attname for column in Delivery._meta.concrete_fields]
+
+Placed = Sequence[tuple[int, NewEvent]]
+# The place, and the ids of the event, of the one that told its change first, and of the delivery.
+Stored = dict[int, tuple[int, int | None, int]]
+
+
+# PostgreSQL
+
+# One statement for any number of events. It reads them from one JSON document, which costs less
+# than as many parameters. The first that tells a change has its fingerprint; others name the first.
+_STATEMENT: Final = """\
+WITH given AS MATERIALIZED (
+    SELECT
+        nextval((SELECT pg_get_serial_sequence('{event}', 'id')::regclass)) AS id,
+        (SELECT id FROM {event} WHERE fingerprint = told.fingerprint) AS teller,
+        told.*
+    FROM json_to_recordset($1::json)
+        AS told(place int, changes json, values json, related json, {given})
+), new AS (
+    INSERT INTO {event} (id, {event_columns})
+    SELECT id, {event_values} FROM given ORDER BY place
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), told AS (
+    SELECT given.* FROM given JOIN new USING (id)
+), changed AS (
+    INSERT INTO {changedfield} (event_id, position, name)
+    SELECT id, change.position - 1, change.name
+    FROM told, json_array_elements_text(changes) WITH ORDINALITY AS change(name, position)
+), deleted AS (
+    INSERT INTO {deletedvalue} (event_id, name, value)
+    SELECT id, key, CASE json_typeof(value) WHEN 'null' THEN NULL ELSE value::jsonb END
+    FROM told, json_each("values")
+), named AS (
+    INSERT INTO {relatedrecord} (event_id, entity, primary_key, context_identifier, occurred_at)
+    SELECT id, record.entity, record.primary_key, context_identifier, occurred_at
+    FROM told, json_to_recordset(related) AS record(entity text, primary_key bigint)
+), delivery AS (
+    INSERT INTO {delivery} (event_id, {delivery_columns})
+    SELECT id, {delivery_columns} FROM told ORDER BY place
+    RETURNING event_id, id
+)
+SELECT place, told.id, teller, delivery.id
+FROM told JOIN delivery ON delivery.event_id = told.id
+"""
+_OF_TWINS: Final = {
+    "fingerprint": "CASE WHEN teller IS NULL THEN fingerprint END",
+    "twin_of_id": "teller",
+}
+_UNKNOWN_STATEMENT: Final = "26000"
+_knowing: Final = WeakSet[Any]()  # the connections on which the statement is prepared
+
+
+@sensitive_variables()
+def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) -> Stored:
+    """PostgreSQL: one message, from BEGIN to COMMIT, with one statement that is planned already."""
+    from psycopg.sql import quote
+
+    document = quote(_encode([_as_document(place, new) for place, new in news]))
+    alias = connection.alias
+    if connection.in_atomic_block or not connection.settings_dict["AUTOCOMMIT"]:
+        with transaction_within(deadline, alias), connection.cursor() as cursor:
+            cursor.execute(_statement(alias).replace("$1", document))
+            return _returned(cursor)
+    with message_within(deadline, alias) as limits, connection.cursor() as cursor:
+        try:
+            statement = _prepared(connection, cursor).replace("$1", document)
+            # A plan made while the tables were empty would read them from end to end ever after.
+            limits += "SET LOCAL enable_seqscan = off;"
+            cursor.execute(f"BEGIN;{limits}{statement};COMMIT")
+        except BaseException as error:
+            if getattr(error.__cause__, "sqlstate", "") == _UNKNOWN_STATEMENT:
+                _knowing.discard(connection.connection)  # somebody has deallocated it
+            with suppress(Error):
+                connection.rollback()
+            raise
+        return _returned(cursor)
+
+
+def _prepared(connection: Any, cursor: CursorWrapper) -> str:
+    """Return what executes the statement on this connection, with ``$1`` for the document."""
+    # With a pooler between, the next transaction may be another session's.
+    if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        return _statement(connection.alias)
+    if connection.connection not in _knowing:
+        cursor.execute(f"PREPARE superoffice_hooks_insert AS {_statement(connection.alias)}")
+        _knowing.add(connection.connection)
+    return "EXECUTE superoffice_hooks_insert ($1)"
+
+
+def _returned(cursor: CursorWrapper) -> Stored:
+    while cursor.description is None:
+        cursor.nextset()
+    return {place: (event, twin_of, pk) for place, event, twin_of, pk in cursor.fetchall()}
+
+
+@cache
+def _statement(alias: str) -> str:
+    connection = connections[alias]
+    quote = connection.ops.quote_name
+    event, delivery = _given(Event), _given(Delivery)
+    types = {column.column: column.db_type(connection) for column in (*event, *delivery)}
+    tables = {
+        str(model._meta.model_name): _table(connection, model)
+        for model in (Event, ChangedField, DeletedValue, RelatedRecord, Delivery)
+    }
+    return _STATEMENT.format(
+        given=", ".join(f"{quote(name)} {db_type}" for name, db_type in types.items()),
+        event_columns=", ".join(quote(column.column) for column in event),
+        event_values=", ".join(
+            _OF_TWINS.get(column.column, quote(column.column)) for column in event
+        ),
+        delivery_columns=", ".join(quote(column.column) for column in delivery),
+        **tables,
+    )
+
+
+def _given(model: type[Model]) -> list[Any]:
+    """Return the columns that are given, and not by the database."""
+    by_the_database = ("id", "event_id") if model is Delivery else ("id",)
+    return [
+        column for column in model._meta.concrete_fields if column.attname not in by_the_database
+    ]
+
+
+def _as_document(place: int, new: NewEvent) -> dict[str, Any]:
+    payload = new.payload
+    related = related_records(
+        payload.entity, payload.primary_key, payload.field_values, payload.values
+    )
+    return {
+        # What both have a column for, ``received_at``, is the same of both.
+        **new.delivery,
+        **new.event,
+        "place": place,
+        "changes": payload.changes,
+        "values": payload.values,
+        "related": [
+            {"entity": entity, "primary_key": primary_key} for entity, primary_key in related
+        ],
+    }
+
+
+def _as_text(value: UUID | datetime | bytes) -> str:
+    return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+
+
+_encode: Final = json.JSONEncoder(default=_as_text, ensure_ascii=False).encode
+
+
+# SQLite
+
+
+@sensitive_variables()
+def _by_rows(connection: Any, news: Placed, deadline: Deadline | None) -> Stored:
+    """SQLite: a statement for each table; there is no round trip that could be spared."""
+    stored = {}
+    with transaction_within(deadline, connection.alias), connection.cursor() as cursor:
+        for place, new in news:
+            event, delivery = Event(**new.event), Delivery(**new.delivery)
+            if event.fingerprint is not None:
+                cursor.execute(
+                    f"SELECT id FROM {_table(connection, Event)} WHERE fingerprint = %s",  # noqa: S608
+                    [event.fingerprint.hex],
+                )
+                if found := cursor.fetchone():
+                    event.twin_of_id, event.fingerprint = found[0], None
+            _write(connection, cursor, [event], "ON CONFLICT DO NOTHING RETURNING id")
+            found = cursor.fetchone()
+            if found is None:
+                continue
+            event.pk = delivery.event_id = found[0]
+            for rows in (
+                changed_fields_of(new.payload, event),
+                deleted_values_of(new.payload, event),
+                related_records_of(new.payload, event),
+            ):
+                if rows:
+                    _write(connection, cursor, rows)
+            _write(connection, cursor, [delivery], "RETURNING id")
+            stored[place] = (event.pk, event.twin_of_id, cursor.fetchone()[0])
+    return stored
+
+
+def _write(
+    connection: Any, cursor: CursorWrapper, rows: Sequence[Model], returning: str = ""
+) -> None:
+    """Insert rows of one table, or one that returns something."""
+    model = type(rows[0])
+    columns = [column for column in model._meta.concrete_fields if column.attname != "id"]
+    names = ", ".join(connection.ops.quote_name(column.column) for column in columns)
+    marks = ", ".join(["%s"] * len(columns))
+    into = f"{_table(connection, model)} ({names})"
+    statement = f"INSERT INTO {into} VALUES ({marks}) {returning}"  # noqa: S608  # our own names
+    values = [
+        [column.get_db_prep_save(getattr(row, column.attname), connection) for column in columns]
+        for row in rows
+    ]
+    if returning:
+        cursor.execute(statement, values[0])
+    else:
+        cursor.executemany(statement, values)
+
+
+def _table(connection: Any, model: type[Model]) -> str:
+    return str(connection.ops.quote_name(model._meta.db_table))
+
+
+_WAYS: Final[dict[str, Callable[[Any, Placed, Deadline | None], Stored]]] = {
+    "postgresql": _by_one_message,
+    "sqlite": _by_rows,
+}
