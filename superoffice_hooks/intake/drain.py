@@ -6,10 +6,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from django.core.files import locks
 from django.db import DatabaseError, Error, connections, router
@@ -21,13 +21,15 @@ from superoffice_hooks.conf import conf
 from superoffice_hooks.exceptions import in_short
 from superoffice_hooks.intake.arrival import Arrival
 from superoffice_hooks.intake.deadline import REST, Deadline, breaker, transaction_within
+from superoffice_hooks.intake.insert import LARGE
 from superoffice_hooks.intake.rows import Row, stored_before
-from superoffice_hooks.intake.settle import settle
+from superoffice_hooks.intake.settle import settle, settle_together
 from superoffice_hooks.intake.spool import Spool, SpoolFileError, read
 from superoffice_hooks.models import Delivery, Event, Outcome
 
 logger = logging.getLogger("superoffice_hooks.intake")
 
+BATCH: Final = 100  # files that are stored by one transaction
 GIVE_UP: Final = 10  # failures in a row after which it may be the database
 PATIENCE: Final = 20.0  # seconds for one delivery: nobody waits for it, but a dead line must end
 LOOK_EVERY: Final = 10.0  # seconds between two looks for what an earlier process has left
@@ -40,6 +42,8 @@ FAILED: Final = "failed"
 
 class SpooledRow(Row):
     """The row of a delivery that was spooled, which an earlier attempt may have written."""
+
+    is_plain = False
 
     def __init__(self, arrival: Arrival) -> None:
         super().__init__(PATIENCE)
@@ -57,10 +61,13 @@ class SpooledRow(Row):
         self, arrival: Arrival, outcome: Outcome, reason: str, event: Event | None, alias: str
     ) -> Delivery:
         """Store the delivery with the mark that it was spooled, and until when."""
-        now = timezone.now().astimezone(UTC)
-        mark = f"Spooled when it arrived; stored at {now:%Y-%m-%dT%H:%M:%SZ}."
         before = f"{reason.removesuffix('.')}. " if reason else ""
-        return super().write(arrival, outcome, f"{before}{mark}", event, alias)
+        return super().write(arrival, outcome, f"{before}{_mark()}", event, alias)
+
+
+def _mark() -> str:
+    now = timezone.now().astimezone(UTC)
+    return f"Spooled when it arrived; stored at {now:%Y-%m-%dT%H:%M:%SZ}."
 
 
 def drain(
@@ -80,9 +87,22 @@ def drain(
     spool cannot be read.
     """
     counts: Counter[str] = Counter()
-    failures = 0
+
+    def count(result: str) -> None:
+        counts[result] += 1
+        if on_each is not None:
+            on_each(result)
+
+    failures = alone = 0  # in a row; and how many at the head have to be taken one by one
     waiting = deque(spool.waiting())
     while waiting and not is_stopped():
+        if not failures and not alone:
+            batch = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+            left = _take_together(batch, count)
+            waiting.extendleft(reversed(left))
+            alone = len(left)
+            continue
+        alone = max(0, alone - 1)
         # After some failures the newest are tried: where one succeeds, it is not the database.
         path = waiting.popleft() if failures < GIVE_UP else waiting.pop()
         try:
@@ -103,23 +123,72 @@ def drain(
         else:
             failures = 0
         if result is not None:
-            counts[result] += 1
-            if on_each is not None:
-                on_each(result)
+            count(result)
     return counts
+
+
+@sensitive_variables()
+def _take_together(paths: list[Path], count: Callable[[str], None]) -> list[Path]:
+    """Store several files' deliveries by one transaction; return those to be taken one by one."""
+    with ExitStack() as stack:
+        taken, left = [], []
+        for path in paths:
+            try:
+                file = _open(path, stack)
+                if file is None:
+                    continue
+                if os.fstat(file.fileno()).st_size > LARGE:
+                    left.append(path)
+                    continue
+                arrival = read(file.read())
+                taken.append((path, arrival))
+            except (OSError, SpoolFileError):  # what is wrong is told where it is taken alone
+                left.append(path)
+        try:
+            names = {arrival.endpoint for _, arrival in taken}
+            endpoints = {name: conf.endpoint(name) for name in names}
+            settled = settle_together(
+                [(arrival, endpoints[arrival.endpoint]) for _, arrival in taken],
+                _mark(),
+                Deadline.after(PATIENCE),
+            )
+        except DatabaseError as error:
+            # One of them may be to blame for all.
+            logger.info("Storing deliveries together failed: %s", type(error).__name__)
+            return paths
+        except Exception:
+            logger.exception("Deliveries cannot be stored together, but one by one.")
+            return paths
+        for (path, _), delivery in zip(taken, settled, strict=True):
+            try:
+                if delivery is None:
+                    left.append(path)
+                else:
+                    path.unlink()
+                    count(str(delivery.outcome))
+            except OSError:
+                left.append(path)
+        return sorted(left, key=lambda path: path.name)
+
+
+def _open(path: Path, stack: ExitStack) -> BinaryIO | None:
+    """Open and lock a file until the stack ends; ``None`` where another is at it, or was."""
+    try:
+        file = stack.enter_context(path.open("rb"))
+    except FileNotFoundError:
+        return None
+    if not locks.lock(file, locks.LOCK_EX | locks.LOCK_NB):
+        return None
+    # Without a name it was removed: the other had finished.
+    return file if os.fstat(file.fileno()).st_nlink else None
 
 
 @sensitive_variables()
 def _take(spool: Spool, path: Path) -> str | None:
     """Store one file's delivery and remove the file; ``None`` where another is at it."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return None
-    with file:
-        if not locks.lock(file, locks.LOCK_EX | locks.LOCK_NB):
-            return None
-        if os.fstat(file.fileno()).st_nlink == 0:  # the other had finished
+    with ExitStack() as stack:
+        file = _open(path, stack)
+        if file is None:
             return None
         try:
             arrival = read(file.read())

@@ -1,7 +1,7 @@
 """What a genuine delivery becomes: an event, a duplicate, a test, or a case for the quarantine."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -11,11 +11,12 @@ from superoffice_hooks.alarms import Alarm, sound
 from superoffice_hooks.conf import Endpoint
 from superoffice_hooks.exceptions import PayloadError
 from superoffice_hooks.intake.arrival import Arrival
-from superoffice_hooks.intake.rows import NEW_ROW, Row, keep, record
+from superoffice_hooks.intake.deadline import Deadline
+from superoffice_hooks.intake.rows import NEW_ROW, Row, keep, record, record_together
 from superoffice_hooks.models import Delivery, Event, Outcome
 from superoffice_hooks.signals import event_recorded
 from superoffice_hooks.wire.catalog import STOPPING, is_webhook
-from superoffice_hooks.wire.payload import guid, parse
+from superoffice_hooks.wire.payload import Payload, guid, parse
 
 EVENT_ID_HEADER: Final = "X-SuperOffice-EventId"
 _BODY_NAMESPACE: Final = uuid5(NAMESPACE_URL, "https://docs.superoffice.com/webhooks")
@@ -31,7 +32,59 @@ def settle(arrival: Arrival, endpoint: Endpoint | None, row: Row = NEW_ROW) -> D
     of a quarantined delivery or a webhook that was switched off is alarmed. Raises
     ``django.db.DatabaseError`` where the database cannot take it.
     """
-    delivery = _store(arrival, endpoint, row)
+    told = _read(arrival, endpoint)
+    if isinstance(told, Payload):
+        delivery = record(arrival, told, _event_id(arrival, told), row)
+    else:
+        delivery = keep(arrival, *told, row=row)
+    _announce(delivery, alarms=not row.is_known)
+    return delivery
+
+
+@sensitive_variables()
+def settle_together(
+    arrivals: Sequence[tuple[Arrival, Endpoint | None]], reason: str, deadline: Deadline
+) -> list[Delivery | None]:
+    """Settle those that simply bring a new event, by one transaction; ``None`` is for the others.
+
+    They have to be settled one by one. ``reason`` is what the deliveries are given. Raises
+    ``django.db.DatabaseError`` where the database refuses one or all: then none is stored.
+    """
+    events = []
+    for place, (arrival, endpoint) in enumerate(arrivals):
+        told = _read(arrival, endpoint)
+        if isinstance(told, Payload):
+            events.append((place, arrival, told, _event_id(arrival, told)))
+    settled: list[Delivery | None] = [None] * len(arrivals)
+    stored = record_together([event[1:] for event in events], reason, deadline)
+    for (place, *_), delivery in zip(events, stored, strict=True):
+        settled[place] = delivery
+        if delivery is not None:
+            _announce(delivery)
+    return settled
+
+
+@sensitive_variables()
+def _read(arrival: Arrival, endpoint: Endpoint | None) -> Payload | tuple[Outcome, str]:
+    """Return the event that a body tells, or what becomes of a delivery without one, and why."""
+    if endpoint is None:
+        reason = f"The endpoint {arrival.endpoint!r} was removed while the delivery was spooled."
+        return Outcome.QUARANTINED, reason
+    try:
+        payload = parse(arrival.body)
+    except PayloadError as error:
+        return Outcome.QUARANTINED, str(error)
+    if payload.is_test:
+        return Outcome.TEST, ""
+    if not endpoint.takes(payload.context_identifier):
+        reason = "ContextIdentifier is missing, or names a tenant that this endpoint does not take."
+        return Outcome.QUARANTINED, reason
+    return payload
+
+
+@sensitive_variables()
+def _announce(delivery: Delivery, *, alarms: bool = True) -> None:
+    """Tell the receivers of a new event, and whoever should know of trouble."""
     event = delivery.event
     if delivery.outcome == Outcome.RECORDED and event is not None:
         event_recorded.send_robust(sender=Event, event=event, delivery=delivery)
@@ -43,36 +96,16 @@ def settle(arrival: Arrival, endpoint: Endpoint | None, row: Row = NEW_ROW) -> D
                 f"{event.context_identifier!r}: until it is switched on again, what happens there "
                 "is lost.",
             )
-    elif delivery.outcome == Outcome.QUARANTINED and not row.is_known:
+    elif delivery.outcome == Outcome.QUARANTINED and alarms:
         sound(
             Alarm.QUARANTINED,
             delivery.endpoint,
             f"A delivery to endpoint {delivery.endpoint!r} was quarantined: {delivery.reason}",
         )
-    return delivery
 
 
-@sensitive_variables()
-def _store(arrival: Arrival, endpoint: Endpoint | None, row: Row) -> Delivery:
-    if endpoint is None:
-        reason = f"The endpoint {arrival.endpoint!r} was removed while the delivery was spooled."
-        return keep(arrival, Outcome.QUARANTINED, reason, row=row)
-    try:
-        payload = parse(arrival.body)
-    except PayloadError as error:
-        return keep(arrival, Outcome.QUARANTINED, str(error), row=row)
-    if payload.is_test:
-        return keep(arrival, Outcome.TEST, row=row)
-    if not endpoint.takes(payload.context_identifier):
-        return keep(
-            arrival,
-            Outcome.QUARANTINED,
-            "ContextIdentifier is missing, or names a tenant that this endpoint does not take.",
-            row=row,
-        )
-    return record(
-        arrival, payload, payload.event_id or stand_in(arrival.body, arrival.headers), row
-    )
+def _event_id(arrival: Arrival, payload: Payload) -> UUID:
+    return payload.event_id or stand_in(arrival.body, arrival.headers)
 
 
 def stand_in(body: bytes, headers: Mapping[str, str]) -> UUID:
