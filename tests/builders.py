@@ -52,3 +52,8 @@ def post(
     }
     client = client or Client(enforce_csrf_checks=True)
     return client.generic("POST", url, raw, "application/json; charset=utf-8", headers=sent)
+
+
+def inserts(sql: str, table: str = "superoffice_hooks_") -> bool:
+    """Whether this statement writes new rows into this table, also where it is prepared."""
+    return ("INSERT INTO" in sql and table in sql) or "EXECUTE superoffice_hooks_insert" in sql

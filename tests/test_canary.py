@@ -4,6 +4,7 @@ Something is broken at each step of a delivery, one after another; whatever is t
 logger, answered, mailed to the admins or shown is searched for them.
 """
 
+import contextlib
 import errno
 import json
 import logging
@@ -23,7 +24,7 @@ from superoffice_hooks.intake.reprocess import reprocess
 from superoffice_hooks.models import Delivery, Event
 from superoffice_hooks.signals import event_recorded
 from superoffice_hooks.wire.signature import sign
-from tests.builders import body, encode, post
+from tests.builders import body, encode, inserts, post
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,7 +127,7 @@ def failing(error):
     """Let every INSERT of ours fail like this."""
 
     def execute(run, sql, params, many, context):
-        if sql.startswith("INSERT") and "superoffice_hooks_" in sql:
+        if inserts(sql, "superoffice_hooks_"):
             raise error
         return run(sql, params, many, context)
 
@@ -135,6 +136,17 @@ def failing(error):
 
 def commits(error):
     return lambda: mock.patch.object(connection, "_commit", side_effect=error)
+
+
+def alone(fault):
+    """Break the way by the ORM."""
+
+    @contextlib.contextmanager
+    def broken():
+        with mock.patch(f"{INTAKE}.rows.is_possible", return_value=False), fault():
+            yield
+
+    return broken
 
 
 INTAKE = "superoffice_hooks.intake"
@@ -149,9 +161,9 @@ FAULTS = {
     "the moment is read": patched("superoffice_hooks.wire.payload._moment"),
     "the payload is made": patched("superoffice_hooks.wire.payload.Payload"),
     "it is settled": patched(f"{INTAKE}.settle.record"),
-    "the rows are made": patched(f"{INTAKE}.rows.Event"),
-    "the related are looked for": patched(f"{INTAKE}.rows.related_records_of"),
-    "the delivery is written": patched(f"{INTAKE}.rows.Row.write"),
+    "the rows are made": alone(patched(f"{INTAKE}.rows.Event")),
+    "the related are looked for": alone(patched(f"{INTAKE}.rows.related_records_of")),
+    "the delivery is written": alone(patched(f"{INTAKE}.rows.Row.write")),
     "the rows are inserted": failing(RuntimeError("broken on purpose")),
     "the database is full": failing(OperationalError(WORDS)),
     "the database refuses the values": failing(DataError(WORDS)),
@@ -160,8 +172,8 @@ FAULTS = {
         OperationalError(1366, f"Incorrect string value: '{PERSON}' for column 'name' at row 1")
     ),
     "the database fails": failing(DatabaseError(WORDS)),
-    "the commit fails": commits(OperationalError(WORDS)),
-    "the commit breaks": commits(RuntimeError("broken on purpose")),
+    "the commit fails": alone(commits(OperationalError(WORDS))),
+    "the commit breaks": alone(commits(RuntimeError("broken on purpose"))),
     "the receivers are told": patched(f"{INTAKE}.settle.event_recorded.send_robust"),
 }
 
@@ -179,6 +191,15 @@ def test_what_breaks_while_a_delivery_is_taken_says_neither(fault, spooling, sai
     assert found(said()) == []
 
 
+@pytest.mark.skipif(connection.vendor == "mysql", reason="MariaDB is written by the ORM alone")
+def test_what_breaks_among_others_is_stored_alone_and_says_neither(said):
+    with patched(f"{INTAKE}.group_commit.insert")():
+        answer = post(READABLE, secret=SECRET)
+    assert answer.content == b"recorded\n"
+    assert "broken on purpose" in said()
+    assert found(said()) == []
+
+
 @pytest.mark.parametrize("fault", ["os.fsync", "os.rename", "_encode", "_sync_folder"])
 def test_what_breaks_in_the_spool_says_neither(fault, said, spool):
     error = RuntimeError if fault == "_encode" else OSError
@@ -193,13 +214,14 @@ def test_what_breaks_in_the_spool_says_neither(fault, said, spool):
     assert found(said()) == []
 
 
-@pytest.mark.parametrize(
-    "fault", [patched(f"{INTAKE}.drain.settle"), patched(f"{INTAKE}.drain.settle", OSError)]
-)
-def test_what_breaks_while_the_spool_is_drained_says_neither(fault, said, spool):
+@pytest.mark.parametrize("error", [RuntimeError, OSError])
+def test_what_breaks_while_the_spool_is_drained_says_neither(error, said, spool):
     with failing(OperationalError(WORDS))():
         assert post(READABLE, secret=SECRET).content == b"spooled\n"
-    with fault():
+    together, alone = (
+        patched(f"{INTAKE}.drain.{name}", error) for name in ("settle_together", "settle")
+    )
+    with together(), alone():
         try:
             drain(spool)
         except OSError:

@@ -17,7 +17,7 @@ from superoffice_hooks.admin.parts import record_url
 from superoffice_hooks.models import Delivery, Event
 from superoffice_hooks.signals import event_recorded
 from superoffice_hooks.trail.record import Record
-from tests.builders import body, encode, post
+from tests.builders import body, encode, inserts, post
 
 LIST = "/admin/superoffice_hooks/delivery/"
 
@@ -464,7 +464,7 @@ def test_where_the_settings_do_not_allow_it_they_are_named(lost, login, settings
 @pytest.mark.django_db(transaction=True)
 def test_where_the_database_does_not_take_it_nothing_is_changed(lost, login):
     def execute(run, sql, params, many, context):
-        if sql.startswith("INSERT") and "superoffice_hooks_event" in sql:
+        if inserts(sql, "superoffice_hooks_event"):
             raise OperationalError("disk full: secret words")
         return run(sql, params, many, context)
 

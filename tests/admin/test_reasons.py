@@ -16,7 +16,7 @@ from superoffice_hooks.models import Delivery, Outcome
 from superoffice_hooks.wire import body as wire_body
 from superoffice_hooks.wire import payload as wire_payload
 from superoffice_hooks.wire import signature as wire_signature
-from tests.builders import body, post
+from tests.builders import body, inserts, post
 from tests.intake.cases import QUARANTINED
 
 pytestmark = pytest.mark.django_db
@@ -138,7 +138,7 @@ def test_the_same_key_in_other_bytes_is_a_contradiction(reasons):
 @pytest.mark.django_db(transaction=True)
 def test_values_that_the_database_refuses_are_to_be_reported(reasons):
     def execute(run, sql, params, many, context):
-        if sql.startswith("INSERT") and "superoffice_hooks_changedfield" in sql:
+        if inserts(sql, "superoffice_hooks_changedfield"):
             raise DataError("no")
         return run(sql, params, many, context)
 
@@ -149,7 +149,8 @@ def test_values_that_the_database_refuses_are_to_be_reported(reasons):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_packet_that_is_too_small_can_be_made_larger(reasons):
-    with mock.patch.object(rows, "_insert", side_effect=rows.OperationalError(1153, "too large")):
+    too_large = mock.Mock(side_effect=rows.OperationalError(1153, "too large"))
+    with mock.patch.multiple(rows, _insert=too_large, is_possible=lambda alias: False):
         post(body())
     assert "Raise max_allowed_packet" in explain("quarantined", *reasons()).advice
 

@@ -17,7 +17,7 @@ from superoffice_hooks.intake import drain as drain_module
 from superoffice_hooks.intake import ingest
 from superoffice_hooks.management.commands import superoffice_drain
 from superoffice_hooks.models import Delivery, Event
-from tests.builders import body, post
+from tests.builders import body, inserts, post
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,7 +39,7 @@ def spooled(count):
 
 
 def away(run, sql, params, many, context):
-    if sql.startswith("INSERT"):
+    if inserts(sql):
         raise OperationalError("away")
     return run(sql, params, many, context)
 
@@ -83,7 +83,7 @@ def test_what_is_damaged_ends_it_with_an_error_after_the_others(spool):
     spooled(2)
     spool.waiting()[0].write_bytes(b"torn")
     out, _, error = run()
-    assert out == "Drained: 1 damaged, 1 recorded.\n"
+    assert out == "Drained: 1 recorded, 1 damaged.\n"
     assert "1 that cannot be read" in str(error)
     assert str(spool.bad) in str(error)
     assert error.returncode == 1
@@ -156,7 +156,8 @@ def test_watching_rests_longer_where_only_failures_are_left(spool, monkeypatch):
         if len(rests) == 7:
             raise KeyboardInterrupt
 
-    fail = mock.patch.object(drain_module, "settle", side_effect=ZeroDivisionError)
+    bug = mock.Mock(side_effect=ZeroDivisionError)
+    fail = mock.patch.multiple(drain_module, settle=bug, settle_together=bug)
     monkeypatch.setattr(superoffice_drain, "time", SimpleNamespace(sleep=sleep))
     with fail:
         out, _, _ = run(watch=True)

@@ -9,7 +9,7 @@ from django.db import OperationalError, connection
 
 from superoffice_hooks.management import again
 from superoffice_hooks.models import Delivery, Event
-from tests.builders import body, post
+from tests.builders import body, inserts, post
 
 OURS = "what-the-settings-said-0123456789-abcdef"
 THEIRS = "what-superoffice-had-0123456789-abcdefgh"
@@ -156,7 +156,7 @@ def test_what_the_database_does_not_take_is_left_and_named_without_values(refuse
     secrets(THEIRS)
 
     def execute(run, sql, params, many, context):
-        if sql.startswith("INSERT") and "superoffice_hooks_event" in sql:
+        if inserts(sql, "superoffice_hooks_event"):
             raise OperationalError("disk full: Fjordbygg AS")
         return run(sql, params, many, context)
 

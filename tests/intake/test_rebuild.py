@@ -10,7 +10,7 @@ from superoffice_hooks.exceptions import PayloadError
 from superoffice_hooks.intake import rebuild as module
 from superoffice_hooks.intake.rebuild import Change, Problem, rebuild
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
-from tests.builders import body, post
+from tests.builders import body, inserts, post
 from tests.intake.cases import RECORDED
 
 pytestmark = pytest.mark.django_db
@@ -229,7 +229,7 @@ def test_what_the_database_does_not_take_changes_nothing(event):
     before = everything()
 
     def execute(run, sql, params, many, context):
-        if sql.startswith("INSERT") and "superoffice_hooks_relatedrecord" in sql:
+        if inserts(sql, "superoffice_hooks_relatedrecord"):
             raise OperationalError("disk full")
         return run(sql, params, many, context)
 

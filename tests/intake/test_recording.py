@@ -242,29 +242,37 @@ def test_events_keep_a_stable_order_within_one_moment():
     assert [event.primary_key for event in Event.objects.all()] == keys[::-1]
 
 
-def inserts(wire):
+def written(wire):
     """The tables that one post inserts into, in order, and how many statements there were."""
     with CaptureQueriesContext(connection) as queries:
         assert post(wire).content == b"recorded\n"
     made = [query["sql"] for query in queries]
-    found = [re.search(r"INSERT INTO \W?superoffice_hooks_(\w+)", sql) for sql in made]
-    return [match[1] for match in found if match], len(made)
+    found = re.findall(r"INSERT INTO \W?superoffice_hooks_(\w+)", "\n".join(made))
+    return found, len(made) - 2  # without the test's savepoint around them
 
 
-def test_four_inserts_in_one_transaction_store_a_new_event():
-    tables, statements = inserts(body(Values={"contact_id": 4711}))
-    assert tables == ["event", "changedfield", "deletedvalue", "delivery"]
-    assert statements == 4 + 2  # and the test's savepoint around them
+# With rows in each table; SQLite is asked for the first teller of the change, too.
+STATEMENTS = {"postgresql": 1, "sqlite": 6, "mysql": 5}
+
+
+def test_one_transaction_stores_a_new_event():
+    tables, statements = written(body(Values={"contact_id": 4711}))
+    if connection.vendor == "postgresql":
+        assert tables == ["event", "changedfield", "deletedvalue", "relatedrecord", "delivery"]
+        assert statements == 1
+    else:
+        assert tables == ["event", "changedfield", "deletedvalue", "delivery"]
+        assert statements == STATEMENTS[connection.vendor] - 1
     assert DeletedValue.objects.count() == 1
     assert not RelatedRecord.objects.exists()
 
 
 @pytest.mark.parametrize("number", [1, 2, 1000])
-def test_one_more_insert_stores_all_related_records(number):
+def test_no_more_than_one_insert_stores_all_related_records(number):
     values = {f"a{key}.person_id": key for key in range(1, number + 1)}
-    tables, statements = inserts(body(Values={"name": "x"}, FieldValues=values))
+    tables, statements = written(body(Values={"name": "x"}, FieldValues=values))
     assert tables == ["event", "changedfield", "deletedvalue", "relatedrecord", "delivery"]
-    assert statements == 5 + 2
+    assert statements == STATEMENTS[connection.vendor]
     assert RelatedRecord.objects.count() == min(number, 50)
 
 

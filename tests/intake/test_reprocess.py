@@ -14,7 +14,7 @@ from superoffice_hooks.intake.reprocess import ReprocessError, reprocess
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
 from superoffice_hooks.signals import event_recorded
 from superoffice_hooks.wire.payload import parse
-from tests.builders import body, encode, post
+from tests.builders import body, encode, inserts, post
 from tests.intake.cases import QUARANTINED, RECORDED
 from tests.intake.commits import losing_the_answer_to_a_commit
 
@@ -406,7 +406,7 @@ def test_the_row_is_locked_before_anything_is_written(contexts):
     with connection.execute_wrapper(note):
         reprocess(delivery, "olga")
     locked = next(number for number, sql in enumerate(statements) if "FOR UPDATE" in sql)
-    written = next(number for number, sql in enumerate(statements) if sql.startswith("INSERT"))
+    written = next(number for number, sql in enumerate(statements) if inserts(sql))
     assert locked < written
 
 

@@ -21,7 +21,7 @@ from superoffice_hooks.intake.arrival import Arrival
 from superoffice_hooks.intake.settle import settle
 from superoffice_hooks.models import ChangedField, Delivery, Event
 from superoffice_hooks.signals import event_recorded
-from tests.builders import body, encode, post
+from tests.builders import body, encode, inserts, post
 from tests.intake.commits import losing_the_answer_to_a_commit
 
 
@@ -29,7 +29,7 @@ def failing(table, error):
     """Let every INSERT into this table fail, as the database would."""
 
     def execute(run, sql, params, many, context):
-        if sql.startswith("INSERT") and f"{table}" in sql:
+        if inserts(sql, table):
             raise error
         return run(sql, params, many, context)
 
@@ -87,7 +87,7 @@ def test_what_failed_once_for_the_moment_is_inserted_again():
     errors = [OperationalError(1213, "Deadlock found when trying to get lock")]
 
     def deadlock(run, sql, params, many, context):
-        if sql.startswith("INSERT") and "superoffice_hooks_delivery" in sql and errors:
+        if inserts(sql, "superoffice_hooks_delivery") and errors:
             raise errors.pop()
         return run(sql, params, many, context)
 
@@ -132,7 +132,7 @@ def test_what_has_waited_in_vain_is_not_repeated():
     attempts = []
 
     def locked(run, sql, params, many, context):
-        if sql.startswith("INSERT") and "superoffice_hooks_event" in sql:
+        if inserts(sql, "superoffice_hooks_event"):
             attempts.append(sql)
             time.sleep(0.05)
             raise OperationalError("database is locked")

@@ -22,7 +22,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,20 +126,26 @@ def _in_database(faults: Faults) -> None:
     commit = BaseDatabaseWrapper._commit
 
     def passing(self: Any) -> None:
-        with faults.around("drain.commit" if _is_draining() else "commit"):
+        with faults.around(_commit_step()):
             commit(self)
 
     BaseDatabaseWrapper._commit = passing
 
     def execute(run: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        with faults.around("statement"):
+        with ExitStack() as steps:
+            steps.enter_context(faults.around("statement"))
+            if sql.endswith(";COMMIT"):  # one message is the whole transaction
+                steps.enter_context(faults.around(_commit_step()))
             return run(sql, params, many, context)
 
     def wrap(connection: Any, **_: Any) -> None:
         connection.execute_wrappers.append(execute)
 
-    if any(step.startswith("statement") for step in (*faults.crash, *faults.fail)):
-        connection_created.connect(wrap, weak=False)
+    connection_created.connect(wrap, weak=False)
+
+
+def _commit_step() -> str:
+    return "drain.commit" if _is_draining() else "commit"
 
 
 def _is_draining() -> bool:

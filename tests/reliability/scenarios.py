@@ -58,7 +58,7 @@ def kills(
     """
     report, rng = Report("kills"), random.Random(stage.seed)
     hit: Counter[str] = Counter()
-    faults = {"FAIL": "commit.before:OperationalError/120+24"}
+    faults = {"FAIL": "commit.before:OperationalError/24+8"}
     with Receiver(
         stage.folder, stage.url(), environment=faults, drainer=True, kind=stage.kind
     ) as receiver:

@@ -1,0 +1,405 @@
+"""Both ways to write rows, and several deliveries at once: the same rows, whoever writes them."""
+
+import threading
+from datetime import UTC, datetime
+from unittest import mock
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import DatabaseError, DataError, OperationalError, connection, connections
+from django.db.models import Model
+
+from superoffice_hooks.intake import group_commit, rows
+from superoffice_hooks.intake.arrival import Arrival
+from superoffice_hooks.intake.deadline import Deadline
+from superoffice_hooks.intake.group_commit import MOST, GroupCommit
+from superoffice_hooks.intake.insert import NewEvent, insert, is_possible
+from superoffice_hooks.intake.rows import record, record_together
+from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
+from superoffice_hooks.wire.fingerprint import fingerprint
+from superoffice_hooks.wire.payload import parse
+from tests.builders import body, encode, post
+from tests.intake.cases import RECORDED
+from tests.payloads import IDS, PAYLOADS
+
+MODELS: tuple[type[Model], ...] = (Event, ChangedField, DeletedValue, RelatedRecord, Delivery)
+GIVEN_BY_THE_DATABASE = {"id", "event_id", "twin_of_id"}
+
+together = pytest.mark.skipif(
+    connection.vendor == "mysql", reason="MariaDB is written by the ORM alone"
+)
+
+
+def arrival(raw: bytes) -> Arrival:
+    return Arrival(
+        endpoint="acme",
+        received_at=datetime(2026, 3, 2, 9, 15, 28, 123456, tzinfo=UTC),
+        body=raw,
+        headers={"X-SuperOffice-Event": "æøå \N{SNOWMAN} \\ ' \" %s"},
+        remote_address="2001:db8::1",
+        signature="bm8gc2lnbmF0dXJl",
+        key_id="0123abcd",
+    )
+
+
+def new(**changes) -> NewEvent:
+    raw = encode(body(**changes))
+    payload = parse(raw)
+    return rows._new_event(
+        arrival(raw), payload, payload.event_id or uuid4(), fingerprint(payload), "a mark"
+    )
+
+
+def written() -> dict[str, list[dict[str, object]]]:
+    """All rows of all tables, without the ids that the database gives."""
+    found = {}
+    for model in MODELS:
+        names = [field.attname for field in model._meta.concrete_fields]
+        kept = [name for name in names if model is Event or name not in GIVEN_BY_THE_DATABASE]
+        kept = [name for name in kept if name not in ("id", "twin_of_id")]
+        found[model.__name__] = sorted(
+            ({name: value(row[name]) for name in kept} for row in model.objects.values(*kept)),
+            key=repr,
+        )
+    return found
+
+
+def value(stored):
+    return bytes(stored) if isinstance(stored, memoryview) else stored
+
+
+# What is recorded of the documented examples, and of bodies that are odd.
+BODIES = {
+    **{
+        f"{name}-{number}": encode(wire)
+        for number, (name, wire) in enumerate(zip(IDS, PAYLOADS, strict=True))
+        if name != "test"
+    },
+    **{case.id: case.values[0] for case in RECORDED},
+    "all kinds of values": encode(
+        body(
+            Values={"a": None, "b": 1.5, "c": [1, None], "d": {"e": ""}, "f": "null", "g": True},
+            FieldValues={"person_id": 7, "big": 2**70, "small": -1e-7, "text": "\\x00 \x7f"},
+            Changes=["æ", "a", 'q"', "\\", "%", "{}"],
+            Own={"of": "the customer"},
+        )
+    ),
+    "nothing but the key": encode(
+        body(Changes=..., FieldValues=..., WebhookName=..., ContextIdentifier=..., Entity=...)
+    ),
+    "names without rows": encode(body(Changes=[], Values={}, FieldValues={})),
+    "a thousand names": encode(body(Changes=[f"field{n}" for n in range(1000)])),
+}
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("raw", BODIES.values(), ids=BODIES)
+def test_both_ways_write_the_same_rows(raw):
+    ways = {}
+    for is_fast in (True, False):
+        with mock.patch.object(rows, "is_possible", lambda alias, is_fast=is_fast: is_fast):
+            payload = parse(raw)
+            delivery = record(arrival(raw), payload, payload.event_id or UUID(int=7))
+            assert delivery.pk == Delivery.objects.get().pk
+            assert delivery.event == Event.objects.get()
+            ways[is_fast] = written()
+            for model in reversed(MODELS):
+                model.objects.all()._raw_delete("default")
+    assert ways[True] == ways[False]
+    assert len(ways[True]["Event"]) == len(ways[True]["Delivery"]) == 1
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_what_is_returned_is_as_if_it_were_saved():
+    raw = encode(body())
+    payload = parse(raw)
+    delivery = record(arrival(raw), payload, payload.event_id)
+    stored = Delivery.objects.select_related("event").get()
+    assert (delivery, delivery.event) == (stored, stored.event)
+    assert not delivery._state.adding
+    assert delivery._state.db == delivery.event._state.db == "default"
+    assert not delivery.event._state.adding
+    columns = [column.attname for column in Delivery._meta.concrete_fields]
+    assert [value(getattr(delivery, name)) for name in columns] == [
+        value(getattr(stored, name)) for name in columns
+    ]
+    delivery.event.refresh_from_db()
+    assert delivery.event.changed_fields.count() == 3
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_of_many_only_the_new_are_stored_and_all_rows_are_with_their_own():
+    post(body(EventId="11111111-1111-1111-1111-111111111111", PrimaryKey=1))
+    news = [
+        new(PrimaryKey=2, Changes=["a"], Values={"person_id": 21}),
+        new(EventId="11111111-1111-1111-1111-111111111111", PrimaryKey=1, Changes=["other"]),
+        new(PrimaryKey=1),  # a twin of what was posted
+        new(PrimaryKey=3, Changes=["b", "c"], Values={"person_id": 31, "x": None}),
+        new(PrimaryKey=2, Changes=["a"], Values={"person_id": 21}),  # a twin of the one above
+    ]
+    stored = insert(news, "default", Deadline.after(9))
+    assert list(stored) == [0, 2, 3]
+    assert Event.objects.count() == Delivery.objects.count() == 4
+    for place, names, values in (
+        (0, ["a"], {"person_id": 21}),
+        (2, ["name", "orgNr", "updated"], {}),
+        (3, ["b", "c"], {"person_id": 31, "x": None}),
+    ):
+        event = Event.objects.get(pk=stored[place].event.pk)
+        assert event.primary_key == news[place].payload.primary_key
+        assert [row.name for row in event.changed_fields.all()] == names
+        assert {row.name: row.value for row in event.deleted_values.all()} == values
+        persons = event.related_records.filter(entity="person")
+        assert [row.primary_key for row in persons] == [
+            value for name, value in values.items() if name == "person_id"
+        ]
+        delivery = event.deliveries.get()
+        assert (delivery.pk, delivery.reason) == (stored[place].pk, "a mark")
+        assert bytes(delivery.body) == news[place].delivery["body"]
+    twin = stored[2].event
+    assert (twin.twin_of, twin.fingerprint) == (Event.objects.order_by("pk").first(), None)
+    assert Event.objects.get(pk=twin.pk).twin_of == twin.twin_of
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_the_same_key_twice_in_one_batch_is_stored_once():
+    first, again = new(PrimaryKey=2), new(PrimaryKey=2)
+    again.event.update(event_id=first.event["event_id"], fingerprint=uuid4())
+    assert list(insert([first, again], "default", None)) == [0]
+    assert Event.objects.count() == Delivery.objects.count() == 1
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_a_value_that_the_database_refuses_leaves_nothing_of_all():
+    bad = new(PrimaryKey=2**63 - 1)
+    bad.event["primary_key"] = "no number"
+    with pytest.raises((DatabaseError, ValueError)):
+        insert([new(), bad], "default", None)
+    assert not Event.objects.exists()
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_together_is_nothing():
+    assert record_together([], "", Deadline.after(1)) == []
+
+
+def test_psycopg_2_is_written_by_the_orm(monkeypatch):
+    if connection.vendor == "postgresql":
+        assert is_possible("default")
+        monkeypatch.setattr("django.db.backends.postgresql.psycopg_any.is_psycopg3", False)
+        assert not is_possible("default")
+
+
+# Group commit: the queue, without a database.
+
+
+@pytest.fixture
+def group(monkeypatch):
+    """A queue whose writes are noted, and wait for ``go`` when ``hold`` is set."""
+    group = GroupCommit("default")
+    group.written, group.hold, group.go, group.busy = (
+        [],
+        False,
+        threading.Event(),
+        threading.Event(),
+    )
+    group.fails = None
+
+    def write(news, alias, deadline):
+        group.written.append([item.name for item in news])
+        if group.hold:
+            group.hold = False
+            group.busy.set()
+            assert group.go.wait(30)
+        if group.fails:
+            raise group.fails
+        return {place: item.name for place, item in enumerate(news) if item.is_new}
+
+    monkeypatch.setattr(group_commit, "insert", write)
+    return group
+
+
+class Item:
+    def __init__(self, name, is_new=True):
+        self.name, self.is_new = name, is_new
+
+
+class Caller(threading.Thread):
+    """Inserts an item in a thread of its own, and keeps what came of it."""
+
+    def __init__(self, group, name, is_new=True, deadline=None):
+        super().__init__()
+        self.group, self.item, self.deadline = group, Item(name, is_new), deadline
+        self.result = None
+        self.start()
+
+    def run(self):
+        try:
+            self.result = self.group.insert(self.item, self.deadline)
+        except BaseException as error:
+            self.result = error
+
+
+def held(group, names, **options):
+    """One caller at the database, and these waiting behind it in this order."""
+    group.hold = True
+    first = Caller(group, "first")
+    assert group.busy.wait(30)
+    waiting = []
+    for name in names:
+        waiting.append(Caller(group, name, **options))
+        while len(group._queue) < len(waiting):
+            pass
+    return first, waiting
+
+
+def finish(*callers):
+    for caller in callers:
+        caller.join(30)
+        assert not caller.is_alive()
+
+
+def test_who_comes_alone_writes_alone(group):
+    assert group.insert(Item("a"), None) == "a"
+    assert group.insert(Item("b", is_new=False), None) is None
+    assert group.written == [["a"], ["b"]]
+
+
+def test_those_who_wait_are_written_together_by_the_next(group):
+    first, waiting = held(group, ["a", "b", "c"])
+    waiting[1].item.is_new = False
+    group.go.set()
+    finish(first, *waiting)
+    assert group.written == [["first"], ["a", "b", "c"]]
+    assert [caller.result for caller in waiting] == ["a", None, "c"]
+    assert group.insert(Item("later"), None)
+
+
+def test_no_more_than_so_many_at_once(group):
+    first, waiting = held(group, range(MOST + 2))
+    group.go.set()
+    finish(first, *waiting)
+    assert [len(batch) for batch in group.written] == [1, MOST, 2]
+    assert [caller.result for caller in waiting] == list(range(MOST + 2))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(OperationalError("away"), OperationalError), (DataError("no"), DatabaseError)],
+    ids=["away", "refused"],
+)
+def test_what_fails_fails_for_all_and_the_next_go_on(group, error, kind):
+    group.fails = error
+    first, waiting = held(group, ["a", "b"])
+    group.go.set()
+    finish(first, *waiting)
+    for caller in (first, *waiting):
+        assert type(caller.result) is kind
+        assert caller.result.__cause__ is error
+    group.fails = None
+    assert group.insert(Item("later"), None)
+
+
+def test_a_mistake_of_ours_is_told_as_a_failure_to_store(group):
+    group.fails = ZeroDivisionError()
+    with pytest.raises(DatabaseError):
+        group.insert(Item("a"), None)
+
+
+def test_who_is_interrupted_leaves_nobody_waiting(group):
+    group.fails = KeyboardInterrupt()
+    first, waiting = held(group, ["a"])
+    group.fails = None
+    group.go.set()
+    finish(first, *waiting)
+    assert waiting[0].result == "a"
+    group.fails = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        group.insert(Item("b"), None)
+    group.fails = None
+    assert group.insert(Item("c"), None)
+
+
+def test_who_waits_in_vain_gives_up_in_time_and_is_not_written_later(group, monkeypatch):
+    monkeypatch.setattr(group_commit, "GRACE", 0)
+    first, [late] = held(group, ["late"], deadline=Deadline.after(0.05))
+    finish(late)
+    assert type(late.result) is OperationalError
+    group.go.set()
+    finish(first)
+    assert first.result == "first"
+    assert group.written == [["first"]]
+    assert group.insert(Item("later"), None)
+
+
+def test_whose_turn_comes_too_late_passes_it_on(group):
+    """The turn is given between the end of the wait and the look at the queue."""
+    mine, other = (
+        group_commit._Waiting(Item(name), Deadline.after(-1)) for name in ("mine", "other")
+    )
+    group._queue, group._is_led = [mine, other], True
+    mine.leads = True
+    with pytest.raises(OperationalError):
+        group._wait(mine)
+    assert group._queue == [other]
+    assert (mine.leads, other.leads, other.woken.is_set()) == (False, True, True)
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_deliveries_at_the_same_moment_share_a_transaction(monkeypatch):
+    sizes, write = [], group_commit.insert
+
+    def insert_slowly(news, alias, deadline):
+        sizes.append(len(news))
+        if len(sizes) == 1:
+            assert all_wait.wait(30)
+        return write(news, alias, deadline)
+
+    all_wait = threading.Event()
+    monkeypatch.setattr(group_commit, "insert", insert_slowly)
+    answers = []
+
+    def deliver():
+        try:
+            answers.append(post(body(PrimaryKey=threading.get_ident())).content)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=deliver) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    while len(group_commit.groups["default"]._queue) < 5:
+        pass
+    all_wait.set()
+    for thread in threads:
+        thread.join(30)
+    assert answers == [b"recorded\n"] * 6
+    assert sizes == [1, 5]
+    assert Event.objects.count() == Delivery.objects.count() == 6
+    assert ChangedField.objects.count() == 18
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_one_that_the_database_refuses_costs_the_others_nothing(monkeypatch):
+    raws = [encode(body(PrimaryKey=key)) for key in range(3)]
+    settled = rows.record_together(
+        [(arrival(raw), parse(raw), uuid4()) for raw in raws], "", Deadline.after(9)
+    )
+    assert [delivery.event.primary_key for delivery in settled] == [0, 1, 2]
+    write = group_commit.insert
+
+    def refuse(news, alias, deadline):
+        raise DataError("out of range")
+
+    monkeypatch.setattr(group_commit, "insert", refuse)
+    assert post(body(PrimaryKey=9)).content == b"recorded\n"
+    monkeypatch.setattr(group_commit, "insert", write)
+    assert Event.objects.count() == 4
