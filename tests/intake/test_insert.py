@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import DatabaseError, DataError, OperationalError, connection, connections
 from django.db.models import Model
+from django.test.utils import CaptureQueriesContext
 
 from superoffice_hooks.intake import group_commit, rows
 from superoffice_hooks.intake.arrival import Arrival
@@ -194,6 +195,85 @@ def test_psycopg_2_is_written_by_the_orm(monkeypatch):
         assert is_possible("default")
         monkeypatch.setattr("django.db.backends.postgresql.psycopg_any.is_psycopg3", False)
         assert not is_possible("default")
+
+
+# PostgreSQL: one message.
+
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's own")
+
+
+def statements(wire) -> list[str]:
+    """What one post sends, but for the body's own words."""
+    with CaptureQueriesContext(connection) as queries:
+        assert post(wire).content == b"recorded\n"
+    return [query["sql"] for query in queries]
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_is_one_round_trip_once_the_statement_is_known(spool):
+    connection.close()
+    first, second = statements(body(PrimaryKey=1)), statements(body(PrimaryKey=2))
+    assert [sql.split(maxsplit=2)[:2] for sql in first[:1]] == [
+        ["PREPARE", "superoffice_hooks_insert"]
+    ]
+    assert len(first) == 2
+    [message] = second
+    assert message.startswith("BEGIN;SET LOCAL statement_timeout = ")
+    assert message.endswith(";COMMIT")
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_statement_that_somebody_deallocates_is_prepared_anew():
+    statements(body(PrimaryKey=1))
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    assert post(body(PrimaryKey=2)).content == b"recorded\n"
+    assert statements(body(PrimaryKey=3))[0].startswith("PREPARE")
+    assert Event.objects.count() == 3
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_behind_a_pooler_nothing_is_prepared(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
+    [message] = statements(body(PrimaryKey=1))
+    assert message.startswith("BEGIN;SET LOCAL enable_seqscan = off;WITH given AS")
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_plan_made_for_empty_tables_uses_the_indexes():
+    connection.close()
+    statements(body(PrimaryKey=1))
+    plan = (
+        "SET plan_cache_mode = force_generic_plan; EXPLAIN EXECUTE superoffice_hooks_insert ('[]')"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN; SET LOCAL enable_seqscan = off")
+        cursor.execute(plan)
+        while cursor.description is None:
+            cursor.nextset()
+        text = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("ROLLBACK")
+    connection.close()
+    assert "Seq Scan" not in text
+    assert "superoffice_hooks_event_fingerprint" in text
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_fails_leaves_a_connection_that_works():
+    post(body(PrimaryKey=1))
+    session = connection.connection
+    news = [new()]
+    news[0].event["name"] = "x" * 300
+    with pytest.raises(DataError):
+        insert(news, "default", Deadline.after(9))
+    assert post(body(PrimaryKey=2)).content == b"recorded\n"
+    assert connection.connection is session
+    assert Event.objects.count() == Delivery.objects.count() == 2
 
 
 # Group commit: the queue, without a database.
