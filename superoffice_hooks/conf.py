@@ -99,6 +99,16 @@ class Settings:
 
         Plain ``SECRETS`` are the endpoint ``default``, for any tenant.
         """
+        configured = self._configured_endpoints
+        if not isinstance(configured, Mapping):
+            return configured
+        endpoints = {name: _endpoint(name, options) for name, options in configured.items()}
+        if "SECRETS" in self.raw:
+            endpoints[DEFAULT_ENDPOINT] = _endpoint(DEFAULT_ENDPOINT, self.raw, top=True)
+        return endpoints
+
+    @property
+    def _configured_endpoints(self) -> Mapping[str, Any] | Callable[[str], Endpoint | None]:
         configured = self.raw.get("ENDPOINTS", {})
         if isinstance(configured, str):
             configured = _import("ENDPOINTS", configured)
@@ -109,15 +119,12 @@ class Settings:
                 f'{SETTING}["ENDPOINTS"] must be a dict of endpoints, or the dotted path of a '
                 "callable that returns one by its name."
             )
-        endpoints = {name: _endpoint(name, options) for name, options in configured.items()}
-        if "SECRETS" in self.raw:
-            if DEFAULT_ENDPOINT in endpoints:
-                raise ImproperlyConfigured(
-                    f'{SETTING} configures the endpoint "{DEFAULT_ENDPOINT}" twice: by SECRETS '
-                    "and in ENDPOINTS."
-                )
-            endpoints[DEFAULT_ENDPOINT] = _endpoint(DEFAULT_ENDPOINT, self.raw, top=True)
-        return endpoints
+        if "SECRETS" in self.raw and DEFAULT_ENDPOINT in configured:
+            raise ImproperlyConfigured(
+                f'{SETTING} configures the endpoint "{DEFAULT_ENDPOINT}" twice: by SECRETS '
+                "and in ENDPOINTS."
+            )
+        return configured
 
     def endpoint(self, name: str, *, is_away: bool = False) -> Endpoint | None:
         """Return the endpoint of this name, or ``None`` where there is none.
@@ -126,11 +133,12 @@ class Settings:
         an outage must not cost the deliveries. With ``is_away`` it is not even asked, because the
         database is known to be away. Raises what it raises where it has said nothing.
         """
-        endpoints = self.endpoints
-        if isinstance(endpoints, Mapping):
-            return endpoints.get(name)
+        endpoints = self._configured_endpoints
         if name == DEFAULT_ENDPOINT and "SECRETS" in self.raw:
             return _endpoint(DEFAULT_ENDPOINT, self.raw, top=True)
+        if isinstance(endpoints, Mapping):
+            # The others are not looked at: there may be hundreds.
+            return _endpoint(name, endpoints[name]) if name in endpoints else None
         said = _last_found.get((endpoints, name))
         if is_away and said is not None:
             return said
