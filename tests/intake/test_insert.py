@@ -94,7 +94,7 @@ BODIES = {
 
 
 @together
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 @pytest.mark.parametrize("raw", BODIES.values(), ids=BODIES)
 def test_both_ways_write_the_same_rows(raw):
     ways = {}
