@@ -75,7 +75,7 @@ def message_within(deadline: Deadline | None, alias: str) -> Iterator[str]:
         return
     with _limits(connections[alias], deadline) as line:
         try:
-            yield _local_limits(deadline)
+            yield f"SET LOCAL statement_timeout = {_milliseconds(deadline)};"
         except BaseException:
             if line.is_severed:
                 connections[alias].close()
@@ -129,13 +129,17 @@ def _connecting_in_time(connection: Any) -> Iterator[None]:
 
 def _limit_transaction(connection: Any, deadline: Deadline) -> None:
     """PostgreSQL: bound each statement of this transaction, and its waiting for locks."""
+    left = _milliseconds(deadline)
     with connection.cursor() as cursor:
-        cursor.execute(_local_limits(deadline))
+        # One statement: a connection that binds or prepares on the server takes no two at once.
+        cursor.execute(
+            f"SELECT set_config('statement_timeout', '{left}', true),"
+            f" set_config('lock_timeout', '{left}', true)"
+        )
 
 
-def _local_limits(deadline: Deadline) -> str:
-    left = max(1, math.ceil(deadline.remaining * 1000))
-    return f"SET LOCAL statement_timeout = {left}; SET LOCAL lock_timeout = {left};"
+def _milliseconds(deadline: Deadline) -> int:
+    return max(1, math.ceil(deadline.remaining * 1000))
 
 
 def _limit_mysql(connection: Any, deadline: Deadline) -> str:

@@ -21,7 +21,7 @@ from superoffice_hooks.conf import conf
 from superoffice_hooks.exceptions import in_short
 from superoffice_hooks.intake.arrival import Arrival
 from superoffice_hooks.intake.deadline import REST, Deadline, breaker, transaction_within
-from superoffice_hooks.intake.insert import LARGE
+from superoffice_hooks.intake.insert import LARGE, is_possible
 from superoffice_hooks.intake.rows import Row, stored_before
 from superoffice_hooks.intake.settle import settle, settle_together
 from superoffice_hooks.intake.spool import Spool, SpoolFileError, read
@@ -79,7 +79,8 @@ def drain(
 
     The counter's keys are outcomes, ``damaged`` for files that were set aside, ``unfinished`` for
     what a crash left before its delivery was answered, and ``failed`` for deliveries that stay
-    where they are; ``on_each`` is given the same after each file, and ``is_stopped`` asked before.
+    where they are; ``on_each`` is given the same after each file, and ``is_stopped`` asked before
+    each batch of them.
     Any number may drain at once: what another is at is passed over. A file is removed after its
     delivery is committed, and a delivery whose file is met again is not stored again.
 
@@ -96,7 +97,7 @@ def drain(
     failures = alone = 0  # in a row; and how many at the head have to be taken one by one
     waiting = deque(spool.waiting())
     while waiting and not is_stopped():
-        if not failures and not alone:
+        if not failures and not alone and is_possible(router.db_for_write(Event)):
             batch = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
             left = _take_together(batch, count)
             waiting.extendleft(reversed(left))
@@ -262,7 +263,7 @@ class Drainer:
                 self.start(spool)
 
     def stop(self) -> None:
-        """End the thread, after the file that it is at."""
+        """End the thread, after the files that it is at."""
         self._stopped.set()
         self._is_back.set()
         with self._lock:

@@ -2,9 +2,11 @@
 
 Whoever comes first writes, on its own connection, what waits by then; those that come meanwhile
 are written together by the next. There is no thread of its own, nothing waits for company, and a
-delivery that comes alone is written alone. Nobody is told anything before the commit.
+delivery that comes alone is written alone. Nobody is told anything before the commit. Whatever goes
+wrong, each can still be written by itself: so nobody waits here for longer than half of its time.
 """
 
+import os
 import threading
 from collections import defaultdict
 from typing import Final
@@ -17,15 +19,17 @@ from superoffice_hooks.intake.insert import NewEvent, insert
 from superoffice_hooks.models import Delivery
 
 MOST: Final = 64  # deliveries in one transaction
+TOGETHER: Final = 0.7  # seconds for one transaction of those that have no deadline
 
 
 class _Waiting:
     """A delivery in the queue, and what is to become of it."""
 
-    __slots__ = ("deadline", "delivery", "error", "leads", "new", "woken")
+    __slots__ = ("deadline", "delivery", "error", "leads", "new", "soon", "woken")
 
     def __init__(self, new: NewEvent, deadline: Deadline | None) -> None:
         self.new, self.deadline = new, deadline
+        self.soon = Deadline.after(TOGETHER if deadline is None else deadline.remaining / 2)
         self.woken = threading.Event()
         self.leads = False
         self.delivery: Delivery | None = None
@@ -45,18 +49,22 @@ class GroupCommit:
     def insert(self, new: NewEvent, deadline: Deadline | None) -> Delivery | None:
         """Store an event and its delivery, perhaps with others; ``None`` where it is not new.
 
-        Raises ``django.db.DatabaseError`` where the database could not take it by the deadline;
-        as after a lost connection, it may be stored all the same.
+        Raises ``django.db.DatabaseError`` where that failed, and ``OperationalError`` where the
+        database did not answer; as after a lost connection, it may be stored all the same.
         """
         mine = _Waiting(new, deadline)
-        with self._lock:
-            self._queue.append(mine)
-            if not self._is_led:
-                self._is_led = mine.leads = True
-        if not mine.leads:
-            self._wait(mine)
-        if mine.leads:
-            self._lead(mine)
+        try:
+            with self._lock:
+                self._queue.append(mine)
+                if not self._is_led:
+                    self._is_led = mine.leads = True
+            if not mine.leads:
+                self._wait(mine)
+            if mine.leads:
+                self._lead(mine)
+        except BaseException:
+            self._leave(mine)
+            raise
         if mine.error is not None:
             kind = OperationalError if isinstance(mine.error, OperationalError) else DatabaseError
             raise kind("Deliveries could not be stored together.") from mine.error
@@ -64,15 +72,15 @@ class GroupCommit:
 
     def _wait(self, mine: _Waiting) -> None:
         """Wait to be written by another, or for the turn to write."""
-        if mine.woken.wait(None if mine.deadline is None else mine.deadline.remaining + GRACE):
+        if mine.woken.wait(mine.soon.remaining):
             return
         with self._lock:
-            if mine in self._queue:
+            if mine in self._queue and not mine.leads:
                 self._queue.remove(mine)
-            if mine.leads:  # just now, and too late
-                mine.leads = False
-                self._pass_on()
-        raise OperationalError("Nobody could write it in time.")
+                raise DatabaseError("Nobody has written it so far.")
+        # Another is writing it.
+        if not mine.woken.wait(mine.deadline.remaining + GRACE if mine.deadline else None):
+            raise OperationalError("Nobody could write it in time.")
 
     @sensitive_variables()
     def _lead(self, mine: _Waiting) -> None:
@@ -82,7 +90,7 @@ class GroupCommit:
         stored: dict[int, Delivery] = {}
         error: BaseException | None = None
         try:
-            stored = insert([waiting.new for waiting in batch], self._alias, mine.deadline)
+            stored = insert([waiting.new for waiting in batch], self._alias, mine.soon)
         except Exception as failure:  # each tries alone then, and tells what it is
             error = failure
         except BaseException as failure:
@@ -93,15 +101,20 @@ class GroupCommit:
                 waiting.delivery, waiting.error = stored.get(place), error
                 if waiting is not mine:
                     waiting.woken.set()
-            with self._lock:
-                self._pass_on()
+            self._leave(mine)
 
-    def _pass_on(self) -> None:
-        """Wake the next to write, if one waits; the lock is held."""
-        self._is_led = bool(self._queue)
-        if self._queue:
-            self._queue[0].leads = True
-            self._queue[0].woken.set()
+    def _leave(self, mine: _Waiting) -> None:
+        """Be neither in the queue nor at its head, and wake the next to write, if one waits."""
+        with self._lock:
+            if mine in self._queue:
+                self._queue.remove(mine)
+            if not mine.leads:
+                return
+            mine.leads = False
+            self._is_led = bool(self._queue)
+            if self._queue:
+                self._queue[0].leads = True
+                self._queue[0].woken.set()
 
 
 class _Groups(defaultdict[str, GroupCommit]):
@@ -110,3 +123,6 @@ class _Groups(defaultdict[str, GroupCommit]):
 
 
 groups: Final = _Groups()
+if hasattr(os, "register_at_fork"):
+    # Whoever was writing in the parent is not there to wake anybody in the child.
+    os.register_at_fork(after_in_child=groups.clear)

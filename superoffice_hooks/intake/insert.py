@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 from weakref import WeakSet
 
-from django.db import Error, connections
+from django.db import DatabaseError, Error, connections
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 from django.views.decorators.debug import sensitive_variables
@@ -27,10 +28,12 @@ from superoffice_hooks.intake.derived import (
     related_records_of,
 )
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
+from superoffice_hooks.wire.body import Flag
 from superoffice_hooks.wire.catalog import related_records
 from superoffice_hooks.wire.payload import Payload
 
-LARGE: Final = 256 * 1024  # bytes of a body that is written alone: others need not wait for it
+LARGE: Final = 64 * 1024  # bytes of a body that is written alone: others need not wait for it
+LOCK_TIMEOUT: Final = 200  # milliseconds; then each is tried alone, and waits only for its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,18 @@ class NewEvent:
 
 def is_possible(alias: str) -> bool:
     """Whether this database takes several new events at once."""
-    vendor = connections[alias].vendor
-    return vendor in _WAYS and (vendor != "postgresql" or _is_psycopg_3())
+    connection = connections[alias]
+    if connection.vendor == "postgresql":
+        # Several statements in one message are the client's to bind.
+        return _is_psycopg_3() and not connection.settings_dict["OPTIONS"].get(
+            "server_side_binding"
+        )
+    return connection.vendor in _WAYS
+
+
+def is_light(body: bytes, payload: Payload) -> bool:
+    """Whether this delivery may be written with others: it is small, also when it is unpacked."""
+    return len(body) <= LARGE and Flag.ENCODED not in payload.flags
 
 
 def _is_psycopg_3() -> bool:
@@ -108,66 +121,63 @@ Stored = dict[int, tuple[int, int | None, int]]
 # than as many parameters. The first that tells a change has its fingerprint; others name the first.
 _STATEMENT: Final = """\
 WITH given AS MATERIALIZED (
-    SELECT
-        nextval((SELECT pg_get_serial_sequence('{event}', 'id')::regclass)) AS id,
-        (SELECT id FROM {event} WHERE fingerprint = told.fingerprint) AS teller,
-        told.*
+    SELECT document.*, (SELECT id FROM {event} WHERE fingerprint = document.fingerprint) AS teller
     FROM json_to_recordset($1::json)
-        AS told(place int, changes json, values json, related json, {given})
+        AS document(place int, changes json, values json, related json, {given})
 ), new AS (
-    INSERT INTO {event} (id, {event_columns})
-    SELECT id, {event_values} FROM given ORDER BY place
+    INSERT INTO {event} ({event_columns})
+    SELECT {event_values} FROM given ORDER BY place
     ON CONFLICT DO NOTHING
-    RETURNING id
-), told AS (
-    SELECT given.* FROM given JOIN new USING (id)
+    RETURNING id, event_id, context_identifier, name, primary_key
+), stored AS (
+    SELECT * FROM new JOIN given USING (event_id, context_identifier, name, primary_key)
 ), changed AS (
     INSERT INTO {changedfield} (event_id, position, name)
-    SELECT id, change.position - 1, change.name
-    FROM told, json_array_elements_text(changes) WITH ORDINALITY AS change(name, position)
+    SELECT id, change.position - 1, change.field
+    FROM stored, json_array_elements_text(changes) WITH ORDINALITY AS change(field, position)
 ), deleted AS (
     INSERT INTO {deletedvalue} (event_id, name, value)
     SELECT id, key, CASE json_typeof(value) WHEN 'null' THEN NULL ELSE value::jsonb END
-    FROM told, json_each("values")
+    FROM stored, json_each("values")
 ), named AS (
     INSERT INTO {relatedrecord} (event_id, entity, primary_key, context_identifier, occurred_at)
     SELECT id, record.entity, record.primary_key, context_identifier, occurred_at
-    FROM told, json_to_recordset(related) AS record(entity text, primary_key bigint)
+    FROM stored, json_to_recordset(related) AS record(entity text, primary_key bigint)
 ), delivery AS (
     INSERT INTO {delivery} (event_id, {delivery_columns})
-    SELECT id, {delivery_columns} FROM told ORDER BY place
+    SELECT id, {delivery_columns} FROM stored ORDER BY place
     RETURNING event_id, id
 )
-SELECT place, told.id, teller, delivery.id
-FROM told JOIN delivery ON delivery.event_id = told.id
+SELECT place, stored.id, teller, delivery.id
+FROM stored JOIN delivery ON delivery.event_id = stored.id
 """
 _OF_TWINS: Final = {
     "fingerprint": "CASE WHEN teller IS NULL THEN fingerprint END",
     "twin_of_id": "teller",
 }
-_UNKNOWN_STATEMENT: Final = "26000"
+_UNKNOWN_STATEMENT, _KNOWN_STATEMENT = "26000", "42P05"
 _knowing: Final = WeakSet[Any]()  # the connections on which the statement is prepared
 
 
 @sensitive_variables()
 def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) -> Stored:
-    """PostgreSQL: one message, from BEGIN to COMMIT, with one statement that is planned already."""
-    from psycopg.sql import quote
-
-    document = quote(_encode([_as_document(place, new) for place, new in news]))
+    """PostgreSQL: one message, from BEGIN to COMMIT, with one statement for all rows."""
+    document = _encode([_as_document(place, new) for place, new in news])
     alias = connection.alias
-    if connection.in_atomic_block or not connection.settings_dict["AUTOCOMMIT"]:
+    if connection.in_atomic_block or not _commits_by_itself(connection):
         with transaction_within(deadline, alias), connection.cursor() as cursor:
-            cursor.execute(_statement(alias).replace("$1", document))
+            cursor.execute(_statement(alias).replace("$1", "%s"), [document])
             return _returned(cursor)
     with message_within(deadline, alias) as limits, connection.cursor() as cursor:
+        # A plan made while the tables were empty would read them from end to end ever after.
+        begin = (
+            f"BEGIN;{limits}SET LOCAL lock_timeout = {LOCK_TIMEOUT};SET LOCAL enable_seqscan = off;"
+        )
         try:
-            statement = _prepared(connection, cursor).replace("$1", document)
-            # A plan made while the tables were empty would read them from end to end ever after.
-            limits += "SET LOCAL enable_seqscan = off;"
-            cursor.execute(f"BEGIN;{limits}{statement};COMMIT")
+            statement = _prepared(connection, cursor, begin)
+            cursor.execute(f"{begin}{statement};COMMIT", [document])
         except BaseException as error:
-            if getattr(error.__cause__, "sqlstate", "") == _UNKNOWN_STATEMENT:
+            if _sqlstate(error) == _UNKNOWN_STATEMENT:
                 _knowing.discard(connection.connection)  # somebody has deallocated it
             with suppress(Error):
                 connection.rollback()
@@ -175,15 +185,38 @@ def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) ->
         return _returned(cursor)
 
 
-def _prepared(connection: Any, cursor: CursorWrapper) -> str:
-    """Return what executes the statement on this connection, with ``$1`` for the document."""
+def _commits_by_itself(connection: Any) -> bool:
+    """Whether no transaction is open that somebody else has begun, and means to end."""
+    if connection.connection is None:
+        return bool(connection.settings_dict["AUTOCOMMIT"])
+    return bool(connection.autocommit)
+
+
+def _prepared(connection: Any, cursor: CursorWrapper, begin: str) -> str:
+    """Return what executes the statement on this connection, with a place for the document.
+
+    On a connection that lasts it is prepared, and planned no more after the first few times.
+    """
+    site, statement = connection.settings_dict, _statement(connection.alias)
+    lasts = site["CONN_MAX_AGE"] != 0 or bool(site["OPTIONS"].get("pool"))
     # With a pooler between, the next transaction may be another session's.
-    if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-        return _statement(connection.alias)
+    if not lasts or site.get("DISABLE_SERVER_SIDE_CURSORS"):
+        return statement.replace("$1", "%s")
+    # Another release may be at the other end of a pool that nobody has told of.
+    name = f"superoffice_hooks_insert_{sha256(statement.encode()).hexdigest()[:12]}"
     if connection.connection not in _knowing:
-        cursor.execute(f"PREPARE superoffice_hooks_insert AS {_statement(connection.alias)}")
+        try:
+            cursor.execute(f"{begin}PREPARE {name} AS {statement};COMMIT")
+        except DatabaseError as error:
+            if _sqlstate(error) != _KNOWN_STATEMENT:
+                raise
+            connection.rollback()
         _knowing.add(connection.connection)
-    return "EXECUTE superoffice_hooks_insert ($1)"
+    return f"EXECUTE {name} (%s)"
+
+
+def _sqlstate(error: BaseException) -> str:
+    return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 def _returned(cursor: CursorWrapper) -> Stored:

@@ -24,6 +24,7 @@ from django.db import (
 )
 from django.views.decorators.debug import sensitive_variables
 
+from superoffice_hooks.exceptions import in_short
 from superoffice_hooks.intake.arrival import Arrival
 from superoffice_hooks.intake.deadline import Deadline, transaction_within
 from superoffice_hooks.intake.derived import (
@@ -33,7 +34,7 @@ from superoffice_hooks.intake.derived import (
     related_records_of,
 )
 from superoffice_hooks.intake.group_commit import groups
-from superoffice_hooks.intake.insert import LARGE, NewEvent, insert, is_possible
+from superoffice_hooks.intake.insert import NewEvent, insert, is_light, is_possible
 from superoffice_hooks.models import (
     ChangedField,
     DeletedValue,
@@ -119,15 +120,14 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
     ``django.db.DatabaseError`` when nothing could be stored.
     """
     alias = router.db_for_write(Event)
-    change = fingerprint(payload)
+    new = _new_event(arrival, payload, event_id)
+    change = new.event["fingerprint"]
 
     def insert_alone(twin_of: int | None = None) -> Delivery | str:
         """Return the delivery, or what the database has against these rows."""
-        told = {"fingerprint": change if twin_of is None else None, "twin_of_id": twin_of}
+        told = {} if twin_of is None else {"fingerprint": None, "twin_of_id": twin_of}
         try:
-            return _once_more(
-                alias, lambda: _insert(arrival, payload, event_id, row, alias, told), row.deadline
-            )
+            return _once_more(alias, lambda: _insert(arrival, new, told, row, alias), row.deadline)
         except DatabaseError as error:
             refusal = _refusal(error, arrival, payload)
             if refusal is None:
@@ -144,28 +144,22 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
             recorded = event.deliveries.using(alias).filter(outcome=Outcome.RECORDED)
             return event, recorded.first(), None
 
-    stored: Delivery | str | None = _insert_together(arrival, payload, event_id, row, alias, change)
+    stored: Delivery | str | None = None
+    if row.is_plain and is_light(arrival.body, payload) and is_possible(alias):
+        stored = _insert_together(new, row, alias)
     if stored is None:
         stored = insert_alone()
-    if isinstance(stored, Delivery):
-        return stored
-    event, first, first_to_tell = _once_more(alias, known, row.deadline)
-    if stored == _NOT_NEW and event is None and first_to_tell is None:
-        # It was like another of its batch, which turned out to be old.
-        stored = insert_alone()
-        if isinstance(stored, Delivery):
-            return stored
+    while not isinstance(stored, Delivery):
         event, first, first_to_tell = _once_more(alias, known, row.deadline)
-    if first_to_tell is not None:
-        stored = insert_alone(twin_of=first_to_tell)
-        if isinstance(stored, Delivery):
-            return stored
-        event, first, _ = _once_more(
-            alias, known, row.deadline
-        )  # a copy of this delivery was faster
-    if event is None:
-        reason = f"The database refuses the values ({stored})."
-        return keep(arrival, Outcome.QUARANTINED, reason, row=row)
+        if event is not None:
+            break
+        if first_to_tell is None and stored != _NOT_NEW:
+            reason = f"The database refuses the values ({stored})."
+            return keep(arrival, Outcome.QUARANTINED, reason, row=row)
+        # As a twin, or as the first, where it was like another of its batch that turned out old.
+        stored = insert_alone(first_to_tell)
+    else:
+        return stored
     is_copy = first is not None and bytes(first.body) == arrival.body
     if first is not None and is_copy and row.wrote(first, arrival):
         return first
@@ -189,12 +183,14 @@ def record_together(
     alias = router.db_for_write(Event)
     if not is_possible(alias):
         return [None] * len(arrivals)
-    news = [
-        _new_event(arrival, payload, event_id, fingerprint(payload), reason)
-        for arrival, payload, event_id in arrivals
-    ]
-    stored = insert(news, alias, deadline)
-    return [stored.get(place) for place in range(len(news))]
+    light = {
+        place: _new_event(arrival, payload, event_id, reason)
+        for place, (arrival, payload, event_id) in enumerate(arrivals)
+        if is_light(arrival.body, payload)
+    }
+    stored = insert(list(light.values()), alias, deadline)
+    found = {place: stored.get(number) for number, place in enumerate(light)}
+    return [found.get(place) for place in range(len(arrivals))]
 
 
 def keep(
@@ -266,66 +262,57 @@ def _refusal(error: DatabaseError, arrival: Arrival, payload: Payload) -> str | 
 
 
 @sensitive_variables()
-def _new_event(
-    arrival: Arrival, payload: Payload, event_id: UUID, change: UUID | None, reason: str = ""
-) -> NewEvent:
+def _new_event(arrival: Arrival, payload: Payload, event_id: UUID, reason: str = "") -> NewEvent:
     """Return the rows of an event and its delivery as they are where nobody told it before."""
     event = {
         **_key(payload, event_id),
         **columns_of(payload),
         "received_at": arrival.received_at,
-        "fingerprint": change,
+        "fingerprint": fingerprint(payload),
         "twin_of_id": None,
     }
     return NewEvent(payload, event, _delivery(arrival, Outcome.RECORDED, reason))
 
 
 @sensitive_variables()
-def _insert_together(
-    arrival: Arrival, payload: Payload, event_id: UUID, row: Row, alias: str, change: UUID | None
-) -> Delivery | str | None:
+def _insert_together(new: NewEvent, row: Row, alias: str) -> Delivery | str | None:
     """Return the delivery, or ``_NOT_NEW``; ``None`` where it has to be written alone."""
-    if not (row.is_plain and is_possible(alias)) or len(arrival.body) > LARGE:
-        return None
-    new = _new_event(arrival, payload, event_id, change)
+    if connections[alias].in_atomic_block:  # a test's, or somebody's who is told so
+        return insert([new], alias, row.deadline).get(0, _NOT_NEW)
     started = time.monotonic()
     try:
         return groups[alias].insert(new, row.deadline) or _NOT_NEW
     except DatabaseError as error:
         if isinstance(error, OperationalError) and _is_late(started, row.deadline):
             raise
-        connections[alias].close_if_unusable_or_obsolete()
-        if isinstance(error.__cause__, DatabaseError):
-            # One of several may be to blame for all.
-            logger.info("Storing deliveries together failed: %s", type(error.__cause__).__name__)
-        else:
+        cause = error.__cause__ or error
+        if not isinstance(cause, DatabaseError):
             logger.exception("Deliveries cannot be stored together, but one by one.")
+        else:
+            # One of several may be to blame for all.
+            is_usual = isinstance(cause, OperationalError | DataError | IntegrityError)
+            logger.log(
+                logging.INFO if is_usual else logging.WARNING,
+                "Storing deliveries together failed, each is stored alone: %s",
+                in_short(cause),
+            )
+        connections[alias].close_if_unusable_or_obsolete()
         return None
 
 
 @sensitive_variables()
 def _insert(
-    arrival: Arrival,
-    payload: Payload,
-    event_id: UUID,
-    row: Row,
-    alias: str,
-    told: dict[str, Any],
+    arrival: Arrival, new: NewEvent, told: dict[str, Any], row: Row, alias: str
 ) -> Delivery:
     """Store everything in one transaction, or nothing.
 
-    ``told`` says whether the event is the first that tells its change, or a twin of which.
+    ``told`` is what differs where the event is a twin.
     """
     with transaction_within(row.deadline, alias):
         stored = row.claim(alias)
         if stored is not None:
             return stored
-        event = Event(
-            **_key(payload, event_id),
-            received_at=arrival.received_at,
-            **columns_of(payload),
-            **told,
-        )
+        payload, event = new.payload, Event(**{**new.event, **told})
         event.save(using=alias, force_insert=True)
         ChangedField.objects.using(alias).bulk_create(changed_fields_of(payload, event))
         DeletedValue.objects.using(alias).bulk_create(deleted_values_of(payload, event))

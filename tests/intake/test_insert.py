@@ -1,23 +1,35 @@
 """Both ways to write rows, and several deliveries at once: the same rows, whoever writes them."""
 
+import gzip
+import os
+import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import DatabaseError, DataError, OperationalError, connection, connections
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+)
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
 from superoffice_hooks.intake import group_commit, rows
+from superoffice_hooks.intake import insert as insert_module
 from superoffice_hooks.intake.arrival import Arrival
 from superoffice_hooks.intake.deadline import Deadline
 from superoffice_hooks.intake.group_commit import MOST, GroupCommit
-from superoffice_hooks.intake.insert import NewEvent, insert, is_possible
+from superoffice_hooks.intake.insert import LARGE, NewEvent, insert, is_possible
 from superoffice_hooks.intake.rows import record, record_together
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
-from superoffice_hooks.wire.fingerprint import fingerprint
 from superoffice_hooks.wire.payload import parse
 from tests.builders import body, encode, post
 from tests.intake.cases import RECORDED
@@ -46,9 +58,7 @@ def arrival(raw: bytes) -> Arrival:
 def new(**changes) -> NewEvent:
     raw = encode(body(**changes))
     payload = parse(raw)
-    return rows._new_event(
-        arrival(raw), payload, payload.event_id or uuid4(), fingerprint(payload), "a mark"
-    )
+    return rows._new_event(arrival(raw), payload, payload.event_id or uuid4(), "a mark")
 
 
 def written() -> dict[str, list[dict[str, object]]]:
@@ -202,6 +212,15 @@ def test_psycopg_2_is_written_by_the_orm(monkeypatch):
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's own")
 
 
+@pytest.fixture
+def lasting(monkeypatch):
+    """A connection that the site keeps for the next request."""
+    connection.close()
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
+    yield
+    connection.close()
+
+
 def statements(wire) -> list[str]:
     """What one post sends, but for the body's own words."""
     with CaptureQueriesContext(connection) as queries:
@@ -211,60 +230,126 @@ def statements(wire) -> list[str]:
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_delivery_is_one_round_trip_once_the_statement_is_known(spool):
-    connection.close()
-    first, second = statements(body(PrimaryKey=1)), statements(body(PrimaryKey=2))
-    assert [sql.split(maxsplit=2)[:2] for sql in first[:1]] == [
-        ["PREPARE", "superoffice_hooks_insert"]
-    ]
-    assert len(first) == 2
-    [message] = second
-    assert message.startswith("BEGIN;SET LOCAL statement_timeout = ")
-    assert message.endswith(";COMMIT")
+def test_a_delivery_is_one_round_trip_once_the_statement_is_known(spool, lasting):
+    prepare, first = statements(body(PrimaryKey=1))
+    [second] = statements(body(PrimaryKey=2))
+    # Nothing may wait for longer than it is given, the preparation too.
+    for message in (prepare, first, second):
+        assert message.startswith("BEGIN;SET LOCAL statement_timeout = ")
+        assert message.endswith(";COMMIT")
+    assert ";PREPARE superoffice_hooks_insert" in prepare
+    assert ";EXECUTE superoffice_hooks_insert" in first
 
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_statement_that_somebody_deallocates_is_prepared_anew():
+def test_the_text_of_the_statement_holds_nothing_of_the_body(lasting):
+    sent = []
+
+    def note(run, sql, params, many, context):
+        sent.append(sql)
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        post(body(FieldValues={"name": "Fjordbygg AS"}))
+        post(body(FieldValues={"name": "Fjordbygg AS"}, PrimaryKey=2))
+    assert len(sent) == 3
+    assert "Fjordbygg" not in "".join(sent)
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_statement_that_somebody_deallocates_is_prepared_anew(lasting):
     statements(body(PrimaryKey=1))
     with connection.cursor() as cursor:
         cursor.execute("DEALLOCATE ALL")
     assert post(body(PrimaryKey=2)).content == b"recorded\n"
-    assert statements(body(PrimaryKey=3))[0].startswith("PREPARE")
+    prepare, _ = statements(body(PrimaryKey=3))
+    assert "PREPARE" in prepare
     assert Event.objects.count() == 3
 
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_behind_a_pooler_nothing_is_prepared(monkeypatch):
-    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
-    [message] = statements(body(PrimaryKey=1))
-    assert message.startswith("BEGIN;SET LOCAL enable_seqscan = off;WITH given AS")
+def test_a_statement_that_is_known_though_nobody_remembers_is_used(lasting):
+    statements(body(PrimaryKey=1))
+    insert_module._knowing.discard(connection.connection)
+    prepare, *_, message = statements(body(PrimaryKey=2))
+    assert "PREPARE" in prepare
+    assert "EXECUTE" in message
 
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_plan_made_for_empty_tables_uses_the_indexes():
+@pytest.mark.parametrize(
+    ("name", "value"), [("DISABLE_SERVER_SIDE_CURSORS", True), ("CONN_MAX_AGE", 0)]
+)
+def test_where_no_session_lasts_nothing_is_prepared(lasting, monkeypatch, name, value):
+    monkeypatch.setitem(connection.settings_dict, name, value)
+    [message] = statements(body(PrimaryKey=1))
+    assert ";WITH given AS" in message
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_where_the_server_binds_the_orm_writes(monkeypatch):
+    options = connection.settings_dict["OPTIONS"] | {"server_side_binding": True}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
     connection.close()
+    try:
+        assert len(statements(body())) >= 3
+    finally:
+        connection.close()
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_what_the_site_has_begun_is_the_sites_to_end():
+    Delivery.objects.count()
+    connection.set_autocommit(False)
+    try:
+        assert list(insert([new()], "default", None)) == [0]
+        connection.rollback()
+    finally:
+        connection.set_autocommit(True)
+    assert not Event.objects.exists()
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_preparing_waits_for_a_lock_no_longer_than_it_may(lasting):
+    other = connections.create_connection("default")
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE superoffice_hooks_event IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(OperationalError):
+            insert([new()], "default", Deadline.after(5))
+        with other.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            assert cursor.fetchone() == (0,)
+        other.rollback()
+    finally:
+        other.close()
+    assert list(insert([new()], "default", Deadline.after(5))) == [0]
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_plan_made_for_empty_tables_uses_the_indexes(lasting):
     statements(body(PrimaryKey=1))
-    plan = (
-        "SET plan_cache_mode = force_generic_plan; EXPLAIN EXECUTE superoffice_hooks_insert ('[]')"
-    )
+    [name] = re.findall(r"EXECUTE (\w+)", statements(body(PrimaryKey=2))[0])
     with connection.cursor() as cursor:
-        cursor.execute("BEGIN; SET LOCAL enable_seqscan = off")
-        cursor.execute(plan)
-        while cursor.description is None:
-            cursor.nextset()
+        cursor.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
+        cursor.execute(f"EXPLAIN EXECUTE {name} ('[]')")
         text = "\n".join(line for (line,) in cursor.fetchall())
-        cursor.execute("ROLLBACK")
-    connection.close()
     assert "Seq Scan" not in text
     assert "superoffice_hooks_event_fingerprint" in text
 
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_message_that_fails_leaves_a_connection_that_works():
+def test_a_message_that_fails_leaves_a_connection_that_works(lasting):
     post(body(PrimaryKey=1))
     session = connection.connection
     news = [new()]
@@ -406,11 +491,10 @@ def test_who_is_interrupted_leaves_nobody_waiting(group):
     assert group.insert(Item("c"), None)
 
 
-def test_who_waits_in_vain_gives_up_in_time_and_is_not_written_later(group, monkeypatch):
-    monkeypatch.setattr(group_commit, "GRACE", 0)
-    first, [late] = held(group, ["late"], deadline=Deadline.after(0.05))
+def test_who_still_waits_at_half_time_goes_alone(group):
+    first, [late] = held(group, ["late"], deadline=Deadline.after(0.1))
     finish(late)
-    assert type(late.result) is OperationalError
+    assert type(late.result) is DatabaseError
     group.go.set()
     finish(first)
     assert first.result == "first"
@@ -418,17 +502,66 @@ def test_who_waits_in_vain_gives_up_in_time_and_is_not_written_later(group, monk
     assert group.insert(Item("later"), None)
 
 
-def test_whose_turn_comes_too_late_passes_it_on(group):
-    """The turn is given between the end of the wait and the look at the queue."""
-    mine, other = (
-        group_commit._Waiting(Item(name), Deadline.after(-1)) for name in ("mine", "other")
-    )
-    group._queue, group._is_led = [mine, other], True
-    mine.leads = True
-    with pytest.raises(OperationalError):
+def test_who_has_no_deadline_does_not_wait_for_ever_either(group, monkeypatch):
+    monkeypatch.setattr(group_commit, "TOGETHER", 0.05)
+    first, [late] = held(group, ["late"])
+    finish(late)
+    assert type(late.result) is DatabaseError
+    group.go.set()
+    finish(first)
+
+
+@pytest.mark.parametrize("seconds", [0.1, None])
+def test_who_is_being_written_waits_for_the_end_or_its_deadline(group, monkeypatch, seconds):
+    monkeypatch.setattr(group_commit, "GRACE", 0)
+    first, _ = held(group, [])
+    group.go.set()
+    finish(first)
+    group.go.clear()
+    deadline = None if seconds is None else Deadline.after(seconds)
+    mine = group_commit._Waiting(Item("mine"), deadline)
+    mine.soon = Deadline.after(0.05)
+    if deadline is None:
+        threading.Timer(0.2, mine.woken.set).start()
         group._wait(mine)
-    assert group._queue == [other]
-    assert (mine.leads, other.leads, other.woken.is_set()) == (False, True, True)
+    else:
+        with pytest.raises(OperationalError):
+            group._wait(mine)
+
+
+def test_whose_turn_comes_while_it_gives_up_takes_it(group):
+    """The turn is given between the end of the wait and the look at the queue."""
+    mine = group_commit._Waiting(Item("mine"), Deadline.after(-1))
+    group._queue, group._is_led, mine.leads = [mine], True, True
+    mine.woken.wait = lambda timeout: bool(mine.woken.is_set()) or mine.woken.set()
+    group._wait(mine)
+    assert group._queue == [mine]
+
+
+@pytest.mark.parametrize("leads", [False, True], ids=["waiting", "about to write"])
+def test_who_is_interrupted_before_it_writes_gives_way(group, monkeypatch, leads):
+    def interrupt(mine):
+        mine.leads = leads
+        raise KeyboardInterrupt
+
+    group._is_led = True
+    monkeypatch.setattr(group, "_wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        group.insert(Item("interrupted"), None)
+    assert group._queue == []
+    group._is_led = group._is_led and not leads
+    if leads:
+        assert group.insert(Item("next"), None) == "next"
+
+
+def test_a_child_that_is_forked_while_somebody_writes_writes_itself(group):
+    groups = group_commit.groups
+    groups["forked"]._is_led = True
+    code = os.fork()
+    if code == 0:
+        os._exit(0 if not groups["forked"]._is_led else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(code, 0)[1]) == 0
+    del groups["forked"]
 
 
 @together
@@ -469,17 +602,75 @@ def test_deliveries_at_the_same_moment_share_a_transaction(monkeypatch):
 @together
 @pytest.mark.django_db(transaction=True)
 def test_one_that_the_database_refuses_costs_the_others_nothing(monkeypatch):
-    raws = [encode(body(PrimaryKey=key)) for key in range(3)]
-    settled = rows.record_together(
-        [(arrival(raw), parse(raw), uuid4()) for raw in raws], "", Deadline.after(9)
-    )
-    assert [delivery.event.primary_key for delivery in settled] == [0, 1, 2]
     write = group_commit.insert
 
     def refuse(news, alias, deadline):
-        raise DataError("out of range")
+        if any(item.payload.primary_key == 13 for item in news):
+            raise DataError("out of range")
+        return write(news, alias, deadline)
 
     monkeypatch.setattr(group_commit, "insert", refuse)
-    assert post(body(PrimaryKey=9)).content == b"recorded\n"
-    monkeypatch.setattr(group_commit, "insert", write)
-    assert Event.objects.count() == 4
+    held_back = threading.Barrier(4)
+
+    def deliver(key):
+        try:
+            held_back.wait(30)
+            return post(body(PrimaryKey=key)).content
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(deliver, (11, 12, 13, 14)))
+    assert answers == [b"recorded\n"] * 4
+    assert Event.objects.count() == Delivery.objects.count() == 4
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_what_is_like_another_of_its_batch_that_turns_out_old_is_stored(monkeypatch):
+    old = body(PrimaryKey=1, WebhookName="First")
+    post(old)
+    Event.objects.update(fingerprint=uuid4())  # it told something else
+    wire = old | {"EventId": str(uuid4()), "WebhookName": "Second"}
+    write = group_commit.insert
+
+    def with_the_old(news, alias, deadline):
+        monkeypatch.setattr(group_commit, "insert", write)
+        payload = parse(encode(old))
+        both = [rows._new_event(arrival(encode(old)), payload, payload.event_id), *news]
+        return {place - 1: stored for place, stored in write(both, alias, deadline).items()}
+
+    monkeypatch.setattr(group_commit, "insert", with_the_old)
+    assert post(wire).content == b"recorded\n"
+    assert Event.objects.get(webhook_name="Second").twin_of is None
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(IntegrityError("no"), "INFO"), (ProgrammingError("permission denied"), "WARNING")],
+)
+def test_what_never_works_together_is_told_louder(monkeypatch, caplog, error, level):
+    caplog.set_level("INFO", "superoffice_hooks.intake")
+    monkeypatch.setattr(group_commit, "insert", mock.Mock(side_effect=error))
+    assert post(body()).content == b"recorded\n"
+    [record] = [each for each in caplog.records if "together" in each.message]
+    assert record.levelname == level
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "raw",
+    [
+        encode(body(FieldValues={"text": "x" * LARGE})),
+        gzip.compress(encode(body(FieldValues={"text": "x" * LARGE}))),
+    ],
+    ids=["large", "packed"],
+)
+def test_what_is_large_is_written_alone(monkeypatch, raw):
+    monkeypatch.setattr(group_commit, "insert", mock.Mock(side_effect=AssertionError))
+    assert post(raw).content == b"recorded\n"
+    payload = parse(raw)
+    assert record_together([(arrival(raw), payload, uuid4())], "", Deadline.after(9)) == [None]
