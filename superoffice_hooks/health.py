@@ -58,7 +58,9 @@ class Spool(HealthCheck):
         except OSError as error:
             raise ServiceUnavailable("The spool cannot be read.") from error
         if damaged:
-            raise ServiceUnavailable(f"{damaged} files in the spool are damaged.")
+            raise ServiceUnavailable(
+                f"{damaged} files in the spool are damaged, and {waiting} deliveries wait."
+            )
         if waiting > self.waiting:
             raise ServiceWarning(f"{waiting} deliveries wait in the spool.")
         if foreign := len(kept.foreign()):

@@ -69,7 +69,7 @@ def test_what_waits_in_the_spool(spool):
 
 def test_damaged_files_in_the_spool(spool):
     spool.set_aside(keep(spool))
-    said = "Unavailable: 1 files in the spool are damaged."
+    said = "Unavailable: 1 files in the spool are damaged, and 0 deliveries wait."
     assert answer("superoffice_hooks.health.Spool") == (500, [said])
 
 

@@ -2,7 +2,7 @@
 
 Whoever knows an endpoint's URL can post to it. So the sample of an endpoint never holds more
 than its bounds, what can never be verified has a small part of it, and once it is full a refused
-post costs no query but for one a second.
+post costs no query but for one in ten seconds.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ LOOK_BACK: Final = timedelta(hours=1)
 SMALL_PART: Final = 10  # a tenth: of the bounds for the hopeless, of the bytes for one body
 MAX_HEADERS_LENGTH: Final = 4_096  # characters; the bound on bytes counts bodies
 
-REPLACE_EVERY: Final = 1.0  # seconds in which one process keeps one post in a full sample
+REPLACE_EVERY: Final = 10.0  # seconds in which one process keeps one post in a full sample
 REST: Final = 2.0  # seconds without another attempt after one that failed
 SAME: Final = 60.0  # seconds in which the same delivery is known; SuperOffice tries for five
 MAX_REMEMBERED: Final = 1_000
@@ -51,9 +51,9 @@ def sample(arrival: Arrival, reason: str) -> None:
     """Keep a delivery that was refused for this reason, if there is room for it; never raises.
 
     The bounds are those of ``REFUSED_SAMPLE``, for each endpoint. Until they are reached every
-    delivery is kept, and afterwards one a second and process, in the place of the oldest. What
-    carries no signature, or one too short to be any, can never be verified: it has a tenth of the
-    room, and gives way to the others. What SuperOffice sends again is kept once. A body of more
+    delivery is kept, and afterwards one in ten seconds and process, in the place of the oldest.
+    What carries no signature, or one too short to be any, can never be verified: it has a tenth of
+    the room, and gives way to the others. What SuperOffice sends again is kept once. A body of more
     than a tenth of the bytes is not kept. Each that is kept sounds ``Alarm.REFUSED``.
     """
     try:
@@ -102,8 +102,8 @@ def _sample(arrival: Arrival, reason: str) -> None:
         f"{FAILURES} failures after which SuperOffice switches the webhook off, so up to "
         f"{min(FAILURES, TRIES * failures)} of {FAILURES}, if the posts are its own "
         f"({reason.rstrip('.')}); "
-        "give SuperOffice and the settings the same secret, then type: manage.py "
-        "superoffice_verify",
+        "give SuperOffice and the settings the same secret, start the server again, then type: "
+        "python manage.py superoffice_verify --dry-run",
         severity=failures,
     )
 
@@ -141,7 +141,7 @@ class Turnstile:
         self._known_until: dict[bytes, float] = {}
 
     def lets(self, kind: tuple[str, bool]) -> bool:
-        """Whether a post of this kind should be kept; one a second where the sample is full.
+        """Whether a post of this kind should be kept; one in ten seconds where it is full.
 
         A kind is the endpoint, and whether some secret may fit the signature.
         """

@@ -149,15 +149,17 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
         stored = _insert_together(new, row, alias)
     if stored is None:
         stored = insert_alone()
+    twin_of = None
     while not isinstance(stored, Delivery):
         event, first, first_to_tell = _once_more(alias, known, row.deadline)
         if event is not None:
             break
-        if first_to_tell is None and stored != _NOT_NEW:
+        if stored != _NOT_NEW and first_to_tell == twin_of:
             reason = f"The database refuses the values ({stored})."
             return keep(arrival, Outcome.QUARANTINED, reason, row=row)
         # As a twin, or as the first, where it was like another of its batch that turned out old.
-        stored = insert_alone(first_to_tell)
+        twin_of = first_to_tell
+        stored = insert_alone(twin_of)
     else:
         return stored
     is_copy = first is not None and bytes(first.body) == arrival.body

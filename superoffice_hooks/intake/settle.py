@@ -93,8 +93,9 @@ def _announce(delivery: Delivery, *, alarms: bool = True) -> None:
                 Alarm.WEBHOOK_STOPPED,
                 event.context_identifier,
                 f"SuperOffice says {event.name} of webhook {event.primary_key} of tenant "
-                f"{event.context_identifier!r}: until it is switched on again, what happens there "
-                "is lost.",
+                f"{event.context_identifier!r} at {event.occurred_at:%Y-%m-%d %H:%M} UTC: unless "
+                "it was switched on again since, what happens there is lost. To know, type: "
+                "python manage.py superoffice_doctor",
             )
     elif delivery.outcome == Outcome.QUARANTINED and alarms:
         sound(

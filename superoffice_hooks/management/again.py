@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from superoffice_hooks.conf import conf
 from superoffice_hooks.exceptions import DeliveryError, SignatureError, in_short
 from superoffice_hooks.intake.reprocess import foresee
 from superoffice_hooks.management.progress import Progress
@@ -61,6 +62,11 @@ class AgainCommand(BaseCommand):
         deliveries = Delivery.objects.filter(outcome=self.outcome)
         if options["endpoint"] is not None:
             deliveries = deliveries.filter(endpoint=options["endpoint"])
+            if not deliveries.exists() and conf.endpoint(options["endpoint"]) is None:
+                raise CommandError(
+                    _('There is no endpoint "%(name)s", and nothing arrived there.')
+                    % {"name": options["endpoint"]}
+                )
         counts: Counter[tuple[str, str]] = Counter()
         failed = 0
         progress = Progress(self.stdout, deliveries.count(), options["verbosity"])

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from superoffice_hooks.alarms import Alarm
 from superoffice_hooks.intake.arrival import Arrival
+from superoffice_hooks.intake.drain import drain
 from superoffice_hooks.management.doctor import database, waiting
 from superoffice_hooks.management.doctor.database import clock
 from superoffice_hooks.models import Delivery, Outcome
@@ -82,10 +83,28 @@ def test_a_finding_is_a_line(spool, settings):
     assert end.value.code == 2
     lines = out.getvalue().splitlines()
     assert 'error    superoffice_hooks.E003: Secret 1 of the endpoint "a" is blank.  → ' in lines[0]
-    assert "ok       Nothing waits in the spool for this database." in lines
+    assert f"ok       Nothing was ever spooled: there is no folder {spool.folder} yet." in lines
     [line] = [line for line in lines if line.startswith("warning  Deliveries in quarantine: 1,")]
     assert line.endswith("python manage.py superoffice_reprocess --dry-run")
     assert settings.SECRET not in out.getvalue()
+
+
+def test_the_worst_comes_first(spool, settings):
+    post(b"not JSON")
+    blank = {"ENDPOINTS": {"a": {"SECRETS": [""]}}}
+    settings.SUPEROFFICE_HOOKS = settings.SUPEROFFICE_HOOKS | blank
+    code, findings = doctor()
+    levels = [level for level, _, _ in findings]
+    assert code == 2
+    assert levels == sorted(levels, key=["error", "warning", "ok"].index)
+    assert set(levels) == {"error", "warning", "ok"}
+
+
+def test_what_carries_no_signature_is_told_and_is_no_warning():
+    post(body(), signature="")
+    code, (level, what, _) = one("carry no signature")
+    assert (code, level) == (0, "ok")
+    assert "registered without a secret" in what
 
 
 def test_colours_and_quiet(spool):
@@ -145,13 +164,15 @@ class TestTheSpool:
         code, (level, what, next_) = one("wait for the database")
         assert (code, level) == (1, "warning")
         assert "2 deliveries wait for the database, the oldest since 20" in what
-        assert next_ == "Type: python manage.py superoffice_drain"
+        assert next_.endswith("type: python manage.py superoffice_drain")
+        assert drain(spool) == {"recorded": 2}
+        assert one("Nothing waits")[1][0] == "ok"
 
     def test_what_is_damaged(self, spool):
         aside = spool.set_aside(spool.keep(self.arrival()))
         code, (level, what, next_) = one("damaged")
         assert (code, level) == (2, "error")
-        assert "1 damaged files" in what
+        assert "damaged files, 1:" in what
         assert str(aside) in next_
 
     def test_that_cannot_be_read(self, settings, tmp_path):
@@ -417,7 +438,12 @@ class TestThePublicUrl:
     @pytest.mark.parametrize(
         ("answer", "level", "said", "type_next"),
         {
-            "another secret": ((401, PLAIN, b"Wrong."), "error", "401", "reads the same settings"),
+            "another secret": (
+                (401, PLAIN, b"Wrong."),
+                "error",
+                "401",
+                "this terminal and the server have the same secret",
+            ),
             "no such page": ((404, HTML, b"<h1>"), "error", "404", "webhook/<endpoint>/"),
             "another host": ((400, HTML, b"<h1>"), "error", "400", "ALLOWED_HOSTS"),
             "a guard": ((403, HTML, b"<h1>"), "error", "403", "basic authentication"),

@@ -48,7 +48,7 @@ def test_it_stores_what_waits_and_says_how_many(spool):
     spooled(3)
     assert run() == ("Drained: 3 recorded.\n", "", None)
     assert sorted(Event.objects.values_list("primary_key", flat=True)) == [0, 1, 2]
-    assert run() == ("The spool is empty.\n", "", None)
+    assert run() == (f"Nothing waits in {spool.new} for this database.\n", "", None)
 
 
 def test_a_dry_run_tells_and_changes_nothing(spool):

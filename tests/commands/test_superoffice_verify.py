@@ -113,6 +113,12 @@ def test_nothing_to_do(command, outcome, dry_run):
     assert run(command, dry_run=dry_run, verbosity=0) == ([], None)
 
 
+@pytest.mark.parametrize("command", ["superoffice_verify", "superoffice_reprocess"])
+def test_an_endpoint_that_nobody_knows_is_an_error(command):
+    lines, error = run(command, endpoint="acmee")
+    assert (lines, str(error)) == ([], 'There is no endpoint "acmee", and nothing arrived there.')
+
+
 def test_what_is_quarantined_is_processed_the_oldest_first(secrets, monkeypatch):
     monkeypatch.setattr(again, "STEP", 2)
     secrets(OURS, contexts=["Another"])

@@ -35,8 +35,9 @@ def test_a_webhook_that_superoffice_switched_off(heard, entity, action):
         (
             Alarm.WEBHOOK_STOPPED,
             "Cust24680",
-            f"SuperOffice says {entity}.{action} of webhook 19 of tenant 'Cust24680': until it "
-            "is switched on again, what happens there is lost.",
+            f"SuperOffice says {entity}.{action} of webhook 19 of tenant 'Cust24680' at "
+            "2026-03-02 09:15 UTC: unless it was switched on again since, what happens there is "
+            "lost. To know, type: python manage.py superoffice_doctor",
         )
     ]
 

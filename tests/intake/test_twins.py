@@ -6,7 +6,7 @@ from threading import Barrier
 from uuid import uuid4
 
 import pytest
-from django.db import connections
+from django.db import DataError, connections
 
 from superoffice_hooks.intake import rows
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
@@ -178,6 +178,23 @@ def test_a_copy_that_is_faster_leaves_a_duplicate(monkeypatch):
     monkeypatch.setattr(rows, "_insert", insert_when_a_copy_has_arrived)
     assert post(raw).content == b"duplicate\n"
     assert [event.deliveries.count() for event in events()] == [1, 2]
+
+
+@pytest.mark.django_db
+def test_a_twin_whose_values_the_database_refuses_is_quarantined(monkeypatch):
+    monkeypatch.setattr(rows, "is_possible", lambda alias: False)
+    post(WIRE)
+    insert = rows._insert
+
+    def refuse_twins(*arguments):
+        if "twin_of_id" in arguments[2]:
+            raise DataError("out of range")
+        return insert(*arguments)
+
+    monkeypatch.setattr(rows, "_insert", refuse_twins)
+    answer = post(again())
+    assert answer.content == b"quarantined: The database refuses the values (DataError).\n"
+    assert Event.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)

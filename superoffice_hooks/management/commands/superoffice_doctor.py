@@ -43,14 +43,16 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help=_("Print the findings as JSON."))
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the findings as they come in, and exit with the worst level."""
-        found = []
-        for finding in _findings(options["url"], options["endpoint"]):
-            found.append(finding)
-            if not options["json"] and (finding.level or options["verbosity"]):
-                self.stdout.write(self._style(finding.level)(str(finding)))
-        worst = max(finding.level for finding in found)
-        if options["json"]:
+        """Print the findings, the worst first, and exit with the worst level."""
+        found = sorted(
+            _findings(options["url"], options["endpoint"]), key=lambda finding: -finding.level
+        )
+        worst = found[0].level
+        if not options["json"]:
+            for finding in found:
+                if finding.level or options["verbosity"]:
+                    self.stdout.write(self._style(finding.level)(str(finding)))
+        else:
             self.stdout.write(_json(worst, found))
         if worst:
             sys.exit(int(worst))

@@ -99,7 +99,7 @@ class Command(BaseCommand):
                 }
             ) from error
         if not counts:
-            self._say(_("The spool is empty."))
+            self._say(_("Nothing waits in %(folder)s for this database.") % {"folder": spool.new})
         if counts[DAMAGED] or counts[FAILED]:
             raise CommandError(
                 _(

@@ -163,7 +163,7 @@ def _secret(given: str | None) -> str:
         raise CommandError(
             _(
                 "There is no secret to sign with: the environment variable %(name)s is not set, or "
-                "blank. Set it, or type --secret followed by the secret of the webhook."
+                "blank. Set it, or type --secret=… with the secret of the webhook."
             )
             % {"name": SECRET_VARIABLE}
         )

@@ -147,7 +147,12 @@ def _refused() -> Iterator[Finding]:
             "type: python manage.py superoffice_verify --dry-run",
         )
     else:
-        yield ok("No refused delivery is kept.")
+        yield ok("No refused delivery is kept that could yet be verified.")
+    if Delivery.objects.filter(outcome=Outcome.REFUSED, signature="").exists():
+        yield ok(
+            "Some are kept that carry no signature, and can never be verified: a stranger's, or of "
+            "a webhook that was registered without a secret."
+        )
 
 
 def _webhooks() -> Iterator[Finding]:

@@ -24,7 +24,8 @@ SLOW: Final = 2.0  # seconds; SuperOffice gives up after some more
 
 _NEXT: Final = {
     400: "Add the host name of the URL to ALLOWED_HOSTS.",
-    401: "Start the server again if the secret was changed; see that it reads the same settings.",
+    401: "See that this terminal and the server have the same secret, and start the server again "
+    "if it was changed.",
     403: "Find what stands before the webhook: a firewall, basic authentication or a middleware.",
     404: "See that the URL ends in webhook/ or webhook/<endpoint>/, below the include() of "
     "superoffice_hooks.urls.",

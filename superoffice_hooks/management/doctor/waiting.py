@@ -38,10 +38,13 @@ def waiting() -> Iterator[Finding]:
     if kept:
         yield warning(
             f"In the spool {len(kept)} deliveries wait for the database{since}.",
-            "Type: python manage.py superoffice_drain",
+            "They are stored as soon as the site finds the database back. Where none runs, type: "
+            "python manage.py superoffice_drain",
         )
-    else:
+    elif folder.exists():
         yield ok("Nothing waits in the spool for this database.")
+    else:
+        yield ok(f"Nothing was ever spooled: there is no folder {folder} yet.")
     if foreign:
         yield warning(
             f"The spool holds {len(foreign)} deliveries that wait for another database than "
@@ -50,9 +53,10 @@ def waiting() -> Iterator[Finding]:
         )
     if damaged:
         yield error(
-            f"The spool holds {len(damaged)} damaged files: deliveries that were answered 200 and "
+            f"The spool holds damaged files, {len(damaged)}: deliveries that were answered 200 and "
             "cannot be read.",
-            f"Keep them, and see what they hold: less {shlex.quote(str(damaged[0]))}",
+            "Look the records up in SuperOffice that what is left of each names, and move the file "
+            f"elsewhere then: less {shlex.quote(str(damaged[0]))}",
         )
     if free < needed:
         yield warning(
