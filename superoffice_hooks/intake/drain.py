@@ -161,14 +161,15 @@ def _take_together(paths: list[Path], count: Callable[[str], None]) -> list[Path
             logger.exception("Deliveries cannot be stored together, but one by one.")
             return paths
         for (path, _), delivery in zip(taken, settled, strict=True):
+            if delivery is None:
+                left.append(path)
+                continue
             try:
-                if delivery is None:
-                    left.append(path)
-                else:
-                    path.unlink()
-                    count(str(delivery.outcome))
+                path.unlink()
             except OSError:
                 left.append(path)
+            else:
+                count(str(delivery.outcome))
         return sorted(left, key=lambda path: path.name)
 
 

@@ -3,15 +3,15 @@
 Whoever comes first writes, on its own connection, what waits by then; those that come meanwhile
 are written together by the next. There is no thread of its own, nothing waits for company, and a
 delivery that comes alone is written alone. Nobody is told anything before the commit. Whatever goes
-wrong, each can still be written by itself: so nobody waits here for longer than half of its time.
+wrong, each can still be written by itself: so nobody waits for its turn, or for the database, for
+longer than half of its time.
 """
 
 import os
 import threading
-from collections import defaultdict
-from typing import Final
+from typing import Any, Final
 
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, OperationalError, connections
 from django.views.decorators.debug import sensitive_variables
 
 from superoffice_hooks.intake.deadline import GRACE, Deadline
@@ -57,7 +57,7 @@ class GroupCommit:
             with self._lock:
                 self._queue.append(mine)
                 if not self._is_led:
-                    self._is_led = mine.leads = True
+                    mine.leads = self._is_led = True
             if not mine.leads:
                 self._wait(mine)
             if mine.leads:
@@ -85,11 +85,12 @@ class GroupCommit:
     @sensitive_variables()
     def _lead(self, mine: _Waiting) -> None:
         """Write what waits, the own delivery among it, and give the turn to the next."""
-        with self._lock:
-            batch, self._queue = self._queue[:MOST], self._queue[MOST:]
+        batch: list[_Waiting] = []
         stored: dict[int, Delivery] = {}
         error: BaseException | None = None
         try:
+            with self._lock:
+                batch, self._queue = self._queue[:MOST], self._queue[MOST:]
             stored = insert([waiting.new for waiting in batch], self._alias, mine.soon)
         except Exception as failure:  # each tries alone then, and tells what it is
             error = failure
@@ -113,16 +114,20 @@ class GroupCommit:
             mine.leads = False
             self._is_led = bool(self._queue)
             if self._queue:
-                self._queue[0].leads = True
-                self._queue[0].woken.set()
+                # Of the next batch the one with the most time: its time is that of them all.
+                head = max(self._queue[:MOST], key=lambda waiting: waiting.soon.at)
+                head.leads = True
+                head.woken.set()
 
 
-class _Groups(defaultdict[str, GroupCommit]):
-    def __missing__(self, alias: str) -> GroupCommit:
-        return self.setdefault(alias, GroupCommit(alias))
-
-
-groups: Final = _Groups()
+_groups: Final[dict[tuple[str, Any], GroupCommit]] = {}
 if hasattr(os, "register_at_fork"):
     # Whoever was writing in the parent is not there to wake anybody in the child.
-    os.register_at_fork(after_in_child=groups.clear)
+    os.register_at_fork(after_in_child=_groups.clear)
+
+
+def group_of(alias: str) -> GroupCommit:
+    """Return the queue of those whose deliveries go where this thread's would go."""
+    # django-tenants has one alias for all schemas, and says here which one it is.
+    schema = getattr(connections[alias], "schema_name", None)
+    return _groups.setdefault((alias, schema), GroupCommit(alias))

@@ -56,7 +56,7 @@ def is_possible(alias: str) -> bool:
         return _is_psycopg_3() and not connection.settings_dict["OPTIONS"].get(
             "server_side_binding"
         )
-    return connection.vendor in _WAYS
+    return connection.vendor in _WAYS and connection.features.can_return_columns_from_insert
 
 
 def is_light(body: bytes, payload: Payload) -> bool:
@@ -164,7 +164,7 @@ def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) ->
     """PostgreSQL: one message, from BEGIN to COMMIT, with one statement for all rows."""
     document = _encode([_as_document(place, new) for place, new in news])
     alias = connection.alias
-    if connection.in_atomic_block or not _commits_by_itself(connection):
+    if not commits_by_itself(connection):
         with transaction_within(deadline, alias), connection.cursor() as cursor:
             cursor.execute(_statement(alias).replace("$1", "%s"), [document])
             return _returned(cursor)
@@ -185,8 +185,10 @@ def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) ->
         return _returned(cursor)
 
 
-def _commits_by_itself(connection: Any) -> bool:
+def commits_by_itself(connection: Any) -> bool:
     """Whether no transaction is open that somebody else has begun, and means to end."""
+    if connection.in_atomic_block:
+        return False
     if connection.connection is None:
         return bool(connection.settings_dict["AUTOCOMMIT"])
     return bool(connection.autocommit)

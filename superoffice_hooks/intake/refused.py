@@ -111,6 +111,8 @@ def _sample(arrival: Arrival, reason: str) -> None:
 class RefusedRow(Row):
     """A row of its own, unless the same delivery was refused and kept before."""
 
+    is_plain = False
+
     def __init__(self, arrival: Arrival, seconds: float) -> None:
         super().__init__(seconds)
         self.arrival = arrival

@@ -1,9 +1,9 @@
 """How a delivery becomes rows, on every database.
 
 One transaction holds an event, its changed fields and deleted values, and the delivery that
-brought them. The unique key of ``Event`` decides what is new. Rows are inserted first, and asked
-about only when the database says that they are there: two copies at once cost one of them a
-second transaction, and all other deliveries cost none.
+brought them. The unique key of ``Event`` decides what is new. Rows are inserted first, together
+with others where the database can, and the event that is there already is asked for only when it
+says so: copies at once cost a second transaction, and all other deliveries cost none.
 """
 
 import logging
@@ -33,8 +33,14 @@ from superoffice_hooks.intake.derived import (
     deleted_values_of,
     related_records_of,
 )
-from superoffice_hooks.intake.group_commit import groups
-from superoffice_hooks.intake.insert import NewEvent, insert, is_light, is_possible
+from superoffice_hooks.intake.group_commit import group_of
+from superoffice_hooks.intake.insert import (
+    NewEvent,
+    commits_by_itself,
+    insert,
+    is_light,
+    is_possible,
+)
 from superoffice_hooks.models import (
     ChangedField,
     DeletedValue,
@@ -74,7 +80,7 @@ class Row:
     """
 
     is_known = False  # whether the delivery was in the database before
-    is_plain = True  # whether it may be written together with others'
+    is_plain = True  # whether it may be written together with others': then neither is called
     _seconds: float | None = None
     _deadline: Deadline | None = None
 
@@ -190,7 +196,7 @@ def record_together(
         for place, (arrival, payload, event_id) in enumerate(arrivals)
         if is_light(arrival.body, payload)
     }
-    stored = insert(list(light.values()), alias, deadline)
+    stored = insert(list(light.values()), alias, deadline) if light else {}
     found = {place: stored.get(number) for number, place in enumerate(light)}
     return [found.get(place) for place in range(len(arrivals))]
 
@@ -279,26 +285,30 @@ def _new_event(arrival: Arrival, payload: Payload, event_id: UUID, reason: str =
 @sensitive_variables()
 def _insert_together(new: NewEvent, row: Row, alias: str) -> Delivery | str | None:
     """Return the delivery, or ``_NOT_NEW``; ``None`` where it has to be written alone."""
-    if connections[alias].in_atomic_block:  # a test's, or somebody's who is told so
-        return insert([new], alias, row.deadline).get(0, _NOT_NEW)
     started = time.monotonic()
     try:
-        return groups[alias].insert(new, row.deadline) or _NOT_NEW
+        if not commits_by_itself(connections[alias]):
+            # A test's transaction, or somebody's: what others bring does not belong there.
+            return insert([new], alias, row.deadline).get(0, _NOT_NEW)
+        return group_of(alias).insert(new, row.deadline) or _NOT_NEW
     except DatabaseError as error:
-        if isinstance(error, OperationalError) and _is_late(started, row.deadline):
+        late = row.deadline.remaining <= 0 if row.deadline else _is_late(started, None)
+        if late and isinstance(error, OperationalError):
             raise
         cause = error.__cause__ or error
         if not isinstance(cause, DatabaseError):
             logger.exception("Deliveries cannot be stored together, but one by one.")
         else:
             # One of several may be to blame for all.
-            is_usual = isinstance(cause, OperationalError | DataError | IntegrityError)
+            usual = OperationalError | DataError | IntegrityError
+            is_usual = cause is error or isinstance(cause, usual)
             logger.log(
                 logging.INFO if is_usual else logging.WARNING,
                 "Storing deliveries together failed, each is stored alone: %s",
                 in_short(cause),
             )
-        connections[alias].close_if_unusable_or_obsolete()
+        if not connections[alias].in_atomic_block:
+            connections[alias].close_if_unusable_or_obsolete()
         return None
 
 

@@ -449,7 +449,10 @@ def test_many_reasons_are_not_many_messages(lost, login):
     ("setting", "reason"),
     [
         ({}, "There is no endpoint 'acme' any more."),
-        ({"SECRETS": "x"}, 'SUPEROFFICE_HOOKS["SECRETS"] must be a list of strings.'),
+        (
+            {"ENDPOINTS": {"acme": {"SECRETS": "x"}}},
+            'SUPEROFFICE_HOOKS["ENDPOINTS"]["acme"]["SECRETS"] must be a list of strings.',
+        ),
     ],
 )
 def test_where_the_settings_do_not_allow_it_they_are_named(lost, login, settings, setting, reason):

@@ -473,3 +473,14 @@ def test_an_alarm_is_told_in_a_thread_of_its_own(spool, monkeypatch):
     finally:
         may_go_on.set()
         alarm_raised.disconnect(slow)
+
+
+def test_who_is_told_and_breaks_off_is_not_silenced(spool):
+    spooled(body(PrimaryKey=1), body(PrimaryKey=2))
+
+    def break_off(result):
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        drain(spool, break_off)
+    assert len(spool.waiting()) == 1

@@ -4,6 +4,7 @@ import gzip
 import os
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from unittest import mock
@@ -555,13 +556,67 @@ def test_who_is_interrupted_before_it_writes_gives_way(group, monkeypatch, leads
 
 
 def test_a_child_that_is_forked_while_somebody_writes_writes_itself(group):
-    groups = group_commit.groups
-    groups["forked"]._is_led = True
+    group_commit.group_of("default")._is_led = True
     code = os.fork()
     if code == 0:
-        os._exit(0 if not groups["forked"]._is_led else 1)
+        os._exit(0 if not group_commit.group_of("default")._is_led else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(code, 0)[1]) == 0
-    del groups["forked"]
+    group_commit.group_of("default")._is_led = False
+
+
+def test_each_schema_has_its_own_queue(monkeypatch):
+    ours = group_commit.group_of("default")
+    monkeypatch.setattr(connections["default"], "schema_name", "tenant", raising=False)
+    theirs = group_commit.group_of("default")
+    assert theirs is not ours
+    assert theirs is group_commit.group_of("default")
+
+
+def test_the_one_with_the_most_time_writes_for_the_others(group):
+    times = {"little": 5.0, "much": 60.0, "some": 30.0}
+    group.hold = True
+    first = Caller(group, "first")
+    assert group.busy.wait(30)
+    waiting = []
+    for name, seconds in times.items():
+        waiting.append(Caller(group, name, deadline=Deadline.after(seconds)))
+        while len(group._queue) < len(waiting):
+            pass
+    deadlines = []
+    write = group_commit.insert
+
+    def note(news, alias, deadline):
+        deadlines.append(deadline.remaining)
+        return write(news, alias, deadline)
+
+    with mock.patch.object(group_commit, "insert", note):
+        group.go.set()
+        finish(first, *waiting)
+    assert group.written[1] == ["little", "much", "some"]
+    assert 20 < deadlines[-1] <= 30
+
+
+def test_who_is_interrupted_while_it_takes_the_batch_leaves_nobody_waiting(group):
+    class Interrupting:
+        """A lock that is interrupted the second time: where the batch is taken."""
+
+        def __init__(self):
+            self.lock, self.entered = threading.Lock(), 0
+
+        def __enter__(self):
+            self.entered += 1
+            if self.entered == 2:
+                raise KeyboardInterrupt
+            return self.lock.__enter__()
+
+        def __exit__(self, *error):
+            return self.lock.__exit__(*error)
+
+    group._lock = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        group.insert(Item("interrupted"), None)
+    assert (group._queue, group._is_led) == ([], False)
+    assert group.insert(Item("next"), None) == "next"
 
 
 @together
@@ -588,7 +643,7 @@ def test_deliveries_at_the_same_moment_share_a_transaction(monkeypatch):
     threads = [threading.Thread(target=deliver) for _ in range(6)]
     for thread in threads:
         thread.start()
-    while len(group_commit.groups["default"]._queue) < 5:
+    while len(group_commit.group_of("default")._queue) < 5:
         pass
     all_wait.set()
     for thread in threads:
@@ -674,3 +729,73 @@ def test_what_is_large_is_written_alone(monkeypatch, raw):
     assert post(raw).content == b"recorded\n"
     payload = parse(raw)
     assert record_together([(arrival(raw), payload, uuid4())], "", Deadline.after(9)) == [None]
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_who_has_begun_a_transaction_writes_for_nobody_else(group, monkeypatch):
+    """Others would be told that they are stored, and it may be taken back."""
+    monkeypatch.undo()
+    waiting, leads = threading.Event(), []
+
+    def insert_and_note(news, alias, deadline):
+        leads.append(threading.get_ident())
+        return insert(news, alias, deadline)
+
+    monkeypatch.setattr(group_commit, "insert", insert_and_note)
+
+    def deliver_and_take_back():
+        try:
+            Delivery.objects.count()
+            connections["default"].set_autocommit(False)
+            post(body(PrimaryKey=1))
+            waiting.set()
+            connections["default"].rollback()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=deliver_and_take_back)
+    thread.start()
+    assert waiting.wait(30)
+    thread.join(30)
+    assert leads == []
+    assert post(body(PrimaryKey=2)).content == b"recorded\n"
+    assert leads == [threading.get_ident()]
+    assert Event.objects.filter(primary_key=2).exists()
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("seconds", "is_spooled"), [(0.05, True), (9.0, False)], ids=["too late", "in time"]
+)
+def test_who_has_time_left_is_tried_alone(settings, spool, monkeypatch, seconds, is_spooled):
+    def wait_in_vain(news, alias, deadline):
+        time.sleep(0.1)
+        raise OperationalError("canceling statement due to lock timeout")
+
+    settings.SUPEROFFICE_HOOKS = settings.SUPEROFFICE_HOOKS | {"STORE_TIMEOUT": seconds}
+    monkeypatch.setattr(rows, "AT_ONCE", 0.01)
+    monkeypatch.setattr(group_commit, "insert", wait_in_vain)
+    answer = post(body()).content
+    assert answer == (b"spooled\n" if is_spooled else b"recorded\n")
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_who_was_not_written_so_far_is_told_quietly(monkeypatch, caplog):
+    caplog.set_level("INFO", "superoffice_hooks.intake")
+    late = mock.Mock(side_effect=DatabaseError("Nobody has written it so far."))
+    monkeypatch.setattr(GroupCommit, "insert", late)
+    assert post(body()).content == b"recorded\n"
+    [record] = [each for each in caplog.records if "together" in each.message]
+    assert record.levelname == "INFO"
+
+
+@together
+@pytest.mark.django_db
+def test_a_value_that_is_refused_within_a_sites_test_is_quarantined(monkeypatch):
+    refused = mock.Mock(side_effect=DataError("out of range"))
+    monkeypatch.setattr(rows, "insert", refused)
+    monkeypatch.setattr(rows, "_insert", refused)
+    assert post(body()).content.startswith(b"quarantined: The database refuses the values")
