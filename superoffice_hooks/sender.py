@@ -89,8 +89,9 @@ class Sender:
             "X-SuperOffice-Signature": sign(sample.body, self._secret),
         }
         started = time.perf_counter()
-        response = self._request(sample.body, headers)
-        text = response.read()
+        # Closed here, and not when it is thrown away: a Ctrl-C in that moment would be swallowed.
+        with self._request(sample.body, headers) as response:
+            text = response.read()
         if not response.getheader("Content-Type", "").startswith("text/plain"):
             text = b""  # somebody's page, and not the webhook's answer
         first = text.partition(b"\n")[0][:FIRST_LINE].decode("utf-8", "replace").strip()

@@ -265,6 +265,20 @@ def test_interrupted(server, monkeypatch):
     assert str(error) == "Stopped."
 
 
+def test_no_response_is_left_to_be_closed_when_it_is_thrown_away(server):
+    # Whatever is raised then, a Ctrl-C too, is swallowed.
+    with Sender(server.url, SECRET) as sender:
+        exchange, seen = sender._exchange, []
+
+        def note(*args):
+            seen.append(exchange(*args))
+            return seen[-1]
+
+        sender._exchange = note
+        sender.post(next(week(1, 1, datetime.now(UTC))))
+    assert [response.closed for response in seen] == [True]
+
+
 def test_interrupted_while_the_response_is_made(server, monkeypatch):
     unraisable = []
     monkeypatch.setattr(sys, "unraisablehook", unraisable.append)

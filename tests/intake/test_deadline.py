@@ -107,7 +107,8 @@ def test_the_database_has_the_time_that_the_site_gives_it(settings, spool, monke
 
     monkeypatch.setattr(Deadline, "after", after)
     assert post(body()).content == b"recorded\n"
-    assert given == [3.5]
+    assert given[0] == 3.5
+    assert all(seconds <= 3.5 for seconds in given)
 
 
 @pytest.mark.django_db(transaction=True)
