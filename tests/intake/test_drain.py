@@ -16,6 +16,7 @@ from superoffice_hooks.intake import drain as drain_module
 from superoffice_hooks.intake import ingest as ingest_module
 from superoffice_hooks.intake.deadline import breaker
 from superoffice_hooks.intake.drain import GIVE_UP, Drainer, drain
+from superoffice_hooks.intake.insert import is_possible
 from superoffice_hooks.intake.rows import NEW_ROW
 from superoffice_hooks.intake.spool import read
 from superoffice_hooks.models import Delivery, Event
@@ -159,7 +160,8 @@ def test_a_database_that_does_not_answer_is_given_up_at_once(spool):
         pytest.raises(OperationalError),
     ):
         drain(spool)
-    assert files_read.call_count == 2 + 1  # all together, and one of them alone
+    # All together, where the database can, and one of them alone.
+    assert files_read.call_count == (2 if is_possible("default") else 0) + 1
     assert len(spool.waiting()) == 2
 
 
