@@ -121,9 +121,8 @@ class GroupCommit:
 
 
 _groups: Final[dict[tuple[str, Any], GroupCommit]] = {}
-if hasattr(os, "register_at_fork"):
-    # Whoever was writing in the parent is not there to wake anybody in the child.
-    os.register_at_fork(after_in_child=_groups.clear)
+# Whoever was writing in the parent is not there to wake anybody in the child.
+getattr(os, "register_at_fork", dict)(after_in_child=_groups.clear)  # Windows knows no forks
 
 
 def group_of(alias: str) -> GroupCommit:

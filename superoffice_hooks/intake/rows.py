@@ -185,12 +185,10 @@ def record_together(
     """Store those whose event is new, by one transaction, and ``None`` for each of the others.
 
     Each is an arrival, what it says and the id of its event. ``reason`` is what the deliveries are
-    given. Raises ``django.db.DatabaseError`` where the database refuses one or all: then none is
-    stored.
+    given. Only for a database that takes several at once, as ``is_possible`` says. Raises
+    ``django.db.DatabaseError`` where it refuses one or all: then none is stored.
     """
     alias = router.db_for_write(Event)
-    if not is_possible(alias):
-        return [None] * len(arrivals)
     light = {
         place: _new_event(arrival, payload, event_id, reason)
         for place, (arrival, payload, event_id) in enumerate(arrivals)

@@ -1,7 +1,8 @@
 """A commit that reaches the database, and whose answer does not come back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import OperationalError, connection
 
@@ -16,8 +17,18 @@ def losing_the_answer_to_a_commit() -> Iterator[None]:
         connection._commit = commit
         raise OperationalError(2013, "Lost connection during query")
 
+    def message_and_lose_the_answer(
+        run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
+    ) -> Any:
+        answer = run(sql, params, many, context)
+        if sql.endswith(";COMMIT") and connection._commit is not commit:
+            connection._commit = commit
+            raise OperationalError("server closed the connection unexpectedly")
+        return answer
+
     connection._commit = commit_and_lose_the_answer
     try:
-        yield
+        with connection.execute_wrapper(message_and_lose_the_answer):
+            yield
     finally:
         connection._commit = commit

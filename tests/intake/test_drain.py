@@ -16,7 +16,7 @@ from superoffice_hooks.intake import drain as drain_module
 from superoffice_hooks.intake import ingest as ingest_module
 from superoffice_hooks.intake.deadline import breaker
 from superoffice_hooks.intake.drain import GIVE_UP, Drainer, drain
-from superoffice_hooks.intake.insert import is_possible
+from superoffice_hooks.intake.insert import LARGE, is_possible
 from superoffice_hooks.intake.rows import NEW_ROW
 from superoffice_hooks.intake.spool import read
 from superoffice_hooks.models import Delivery, Event
@@ -486,3 +486,19 @@ def test_who_is_told_and_breaks_off_is_not_silenced(spool):
     with pytest.raises(BrokenPipeError):
         drain(spool, break_off)
     assert len(spool.waiting()) == 1
+
+
+def test_a_large_one_is_taken_alone(spool):
+    spooled(body(PrimaryKey=1), body(PrimaryKey=2, FieldValues={"text": "x" * LARGE}))
+    assert drain(spool) == {"recorded": 2}
+    assert spool.is_empty()
+
+
+def test_taken_alone_what_another_is_at_is_passed_over_too(spool, monkeypatch):
+    spooled(body())
+    monkeypatch.setattr(drain_module, "is_possible", lambda alias: False)
+    [path] = spool.waiting()
+    with path.open("rb") as file:
+        assert locks.lock(file, locks.LOCK_EX)
+        assert drain(spool) == {}
+    assert drain(spool) == {"recorded": 1}

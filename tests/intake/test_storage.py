@@ -145,22 +145,16 @@ def test_what_has_waited_in_vain_is_not_repeated():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_commit_whose_answer_is_lost_is_one_event_one_delivery_and_one_signal():
-    commit, signals = connection._commit, []
-
-    def commit_and_lose_the_answer():
-        commit()
-        connection._commit = commit
-        raise OperationalError(2013, "Lost connection during query")
+    signals = []
 
     def receiver(event, **kwargs):
         signals.append(event.pk)
 
     event_recorded.connect(receiver)
-    connection._commit = commit_and_lose_the_answer
     try:
-        assert post(body()).content == b"recorded\n"
+        with losing_the_answer_to_a_commit():
+            assert post(body()).content == b"recorded\n"
     finally:
-        connection._commit = commit
         event_recorded.disconnect(receiver)
     assert signals == [Event.objects.get().pk]
     assert Delivery.objects.count() == 1
