@@ -53,8 +53,8 @@ def sample(arrival: Arrival, reason: str) -> None:
     The bounds are those of ``REFUSED_SAMPLE``, for each endpoint. Until they are reached every
     delivery is kept, and afterwards one in ten seconds and process, in the place of the oldest.
     What carries no signature, or one too short to be any, can never be verified: it has a tenth of
-    the room, and gives way to the others. What SuperOffice sends again is kept once. A body of more
-    than a tenth of the bytes is not kept. Each that is kept sounds ``Alarm.REFUSED``.
+    the room, and gives way to the others. What SuperOffice sends again is kept once. A body of a
+    tenth of the bytes is not kept. Each that is kept sounds ``Alarm.REFUSED``.
     """
     try:
         _sample(arrival, reason)
@@ -72,7 +72,8 @@ def sample(arrival: Arrival, reason: str) -> None:
 def _sample(arrival: Arrival, reason: str) -> None:
     bounds = conf.refused_sample
     kind = arrival.endpoint, len(arrival.signature) >= SIGNATURE_LENGTH
-    if not _has_room(bounds, len(arrival.body), kind[1]):
+    size = len(arrival.body) + 1  # as it is stored, at most
+    if not _has_room(bounds, size, kind[1]):
         sound(
             Alarm.REFUSED,
             arrival.endpoint,

@@ -269,7 +269,7 @@ class Migration(migrations.Migration):
                         verbose_name="headers",
                     ),
                 ),
-                ("body", models.BinaryField(verbose_name="body")),
+                ("body", superoffice_hooks.models.fields.PackedBinaryField(verbose_name="body")),
                 (
                     "event",
                     models.ForeignKey(

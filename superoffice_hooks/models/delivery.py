@@ -7,7 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.models.event import Event
-from superoffice_hooks.models.fields import ExactCharField
+from superoffice_hooks.models.fields import ExactCharField, PackedBinaryField
 
 
 class Outcome(models.TextChoices):
@@ -76,7 +76,7 @@ class Delivery(models.Model):
         default=dict,
         help_text=_("Not covered by the signature: evidence, not proof."),
     )
-    body = models.BinaryField(_("body"))
+    body = PackedBinaryField(_("body"))
 
     objects = DeliveryQuerySet.as_manager()
 

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import router
-from django.db.models import F, QuerySet, Sum, TextField
-from django.db.models.functions import Cast, Length
+from django.db.models import F, QuerySet, Sum, TextField, Value
+from django.db.models.functions import Cast, Greatest, Length
 
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event
 from superoffice_hooks.trail.place import Place
+from superoffice_hooks.wire.packed import LARGEST_PACKED
 
 CHUNK = 500  # rows whose sizes are asked for at once
 BUDGET = 1024 * 1024  # characters that are read at once; one row may be larger
@@ -187,7 +188,12 @@ class DeliveryRows:
         "body_encoding",
         "body",
     )
-    weight = Length("body") + Length(Cast("headers", TextField())) + Length("reason")
+    # A packed body is larger when it is read.
+    weight = (
+        Greatest(Length("body"), Value(LARGEST_PACKED))
+        + Length(Cast("headers", TextField()))
+        + Length("reason")
+    )
 
     @staticmethod
     def weigh(sizes: dict[int, int], alias: str) -> dict[int, int]:

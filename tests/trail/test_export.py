@@ -164,6 +164,24 @@ def test_a_resumed_export_is_the_whole_one_wherever_it_was_cut(
 # Memory.
 
 
+def test_bodies_that_are_packed_well_are_not_read_too_many_at_once(monkeypatch):
+    body = b"[" + b" " * 4_000 + b"]"
+    Delivery.objects.bulk_create(
+        Delivery(endpoint="default", received_at=MONDAY, outcome="quarantined", body=body)
+        for _ in range(300)
+    )
+    read, sizes = selections.DeliveryRows.read, []
+
+    def note(pks, alias):
+        sizes.append(len(pks))
+        return read(pks, alias)
+
+    monkeypatch.setattr(selections.DeliveryRows, "read", note)
+    assert len(lines(exported(deliveries("id")))) == 300
+    assert len(sizes) == 2
+    assert max(sizes) * len(body) <= selections.BUDGET
+
+
 def peak_of(iterate):
     tracemalloc.start()
     try:
