@@ -20,18 +20,18 @@ from superoffice_hooks.models import Delivery
 
 MOST: Final = 64  # deliveries in one transaction
 TOGETHER: Final = 0.7  # seconds for one transaction of those that have no deadline
+AT_LAST: Final = 5.0  # seconds after which whoever writes for them must have been interrupted
 
 
 class _Waiting:
     """A delivery in the queue, and what is to become of it."""
 
-    __slots__ = ("deadline", "delivery", "error", "leads", "new", "soon", "woken")
+    __slots__ = ("deadline", "delivery", "error", "new", "soon", "woken")
 
     def __init__(self, new: NewEvent, deadline: Deadline | None) -> None:
         self.new, self.deadline = new, deadline
         self.soon = Deadline.after(TOGETHER if deadline is None else deadline.remaining / 2)
         self.woken = threading.Event()
-        self.leads = False
         self.delivery: Delivery | None = None
         self.error: BaseException | None = None
 
@@ -43,11 +43,11 @@ class GroupCommit:
         self._alias = alias
         self._lock = threading.Lock()
         self._queue: list[_Waiting] = []
-        self._is_led = False
+        self._leader: _Waiting | None = None
 
     @sensitive_variables()
     def insert(self, new: NewEvent, deadline: Deadline | None) -> Delivery | None:
-        """Store an event and its delivery, perhaps with others; ``None`` where it is not new.
+        """Store a delivery, perhaps with others; ``None`` where it is neither new nor a copy.
 
         Raises ``django.db.DatabaseError`` where that failed, and ``OperationalError`` where the
         database did not answer; as after a lost connection, it may be stored all the same.
@@ -56,11 +56,11 @@ class GroupCommit:
         try:
             with self._lock:
                 self._queue.append(mine)
-                if not self._is_led:
-                    mine.leads = self._is_led = True
-            if not mine.leads:
+                if self._leader is None:
+                    self._leader = mine
+            if self._leader is not mine:
                 self._wait(mine)
-            if mine.leads:
+            if self._leader is mine:
                 self._lead(mine)
         except BaseException:
             self._leave(mine)
@@ -75,11 +75,13 @@ class GroupCommit:
         if mine.woken.wait(mine.soon.remaining):
             return
         with self._lock:
-            if mine in self._queue and not mine.leads:
+            if self._leader is mine:
+                return
+            if mine in self._queue:
                 self._queue.remove(mine)
                 raise DatabaseError("Nobody has written it so far.")
         # Another is writing it.
-        if not mine.woken.wait(mine.deadline.remaining + GRACE if mine.deadline else None):
+        if not mine.woken.wait(mine.deadline.remaining + GRACE if mine.deadline else AT_LAST):
             raise OperationalError("Nobody could write it in time.")
 
     @sensitive_variables()
@@ -109,15 +111,14 @@ class GroupCommit:
         with self._lock:
             if mine in self._queue:
                 self._queue.remove(mine)
-            if not mine.leads:
+            if self._leader is not mine:
                 return
-            mine.leads = False
-            self._is_led = bool(self._queue)
-            if self._queue:
-                # Of the next batch the one with the most time: its time is that of them all.
-                head = max(self._queue[:MOST], key=lambda waiting: waiting.soon.at)
-                head.leads = True
-                head.woken.set()
+            # Of the next batch the one with the most time: its time is that of them all.
+            self._leader = max(
+                self._queue[:MOST], key=lambda waiting: waiting.soon.at, default=None
+            )
+            if self._leader is not None:
+                self._leader.woken.set()
 
 
 _groups: Final[dict[tuple[str, Any], GroupCommit]] = {}

@@ -1,8 +1,8 @@
-"""How the rows of new events are written: several deliveries at once, where the database can.
+"""How new events and exact copies are written: several deliveries at once, where the database can.
 
 PostgreSQL is given one message for all of them, SQLite one transaction without the ORM; elsewhere,
-and for whatever is not simply new, ``rows`` writes one delivery after another by the ORM. All ways
-write the same rows.
+and for whatever is neither, ``rows`` writes one delivery after another by the ORM. All ways write
+the same rows.
 """
 
 import json
@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 from weakref import WeakSet
 
 from django.db import DatabaseError, Error, connections
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Model
+from django.db.models import Exists, Model, OuterRef
 from django.views.decorators.debug import sensitive_variables
 
 from superoffice_hooks.intake.deadline import Deadline, message_within, transaction_within
@@ -27,11 +27,20 @@ from superoffice_hooks.intake.derived import (
     deleted_values_of,
     related_records_of,
 )
-from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
+from superoffice_hooks.models import (
+    ChangedField,
+    DeletedValue,
+    Delivery,
+    Event,
+    Outcome,
+    RelatedRecord,
+)
 from superoffice_hooks.wire.body import Flag
 from superoffice_hooks.wire.catalog import related_records
+from superoffice_hooks.wire.packed import pack
 from superoffice_hooks.wire.payload import Payload
 
+KEY: Final = ("event_id", "context_identifier", "name", "primary_key")
 LARGE: Final = 64 * 1024  # bytes of a body that is written alone: others need not wait for it
 LOCK_TIMEOUT: Final = 200  # milliseconds; then each is tried alone, and waits only for its own
 
@@ -49,7 +58,7 @@ class NewEvent:
 
 
 def is_possible(alias: str) -> bool:
-    """Whether this database takes several new events at once."""
+    """Whether this database takes several deliveries at once."""
     connection = connections[alias]
     if connection.vendor == "postgresql":
         # Several statements in one message are the client's to bind.
@@ -75,35 +84,31 @@ def insert(news: Sequence[NewEvent], alias: str, deadline: Deadline | None) -> d
     """Store those that are new with all their rows, in one transaction.
 
     Returns their deliveries, with their events, by their places in ``news``; twins of stored events
-    are linked. Of those whose key is known already nothing is stored, nor of twins within ``news``
-    or of what another transaction is just writing: whoever asks again finds them. Raises
-    ``django.db.DatabaseError`` where the database cannot take them: then none is stored.
+    are linked. What is recorded already from the same bytes is returned as a duplicate, without its
+    event. Nothing is stored of those whose key is known from other bytes, of this very arrival if
+    it was stored before, of what another transaction is just writing, or, by one message, of copies
+    and twins within ``news``: whoever asks again finds them. Raises ``django.db.DatabaseError``
+    where the database cannot take them: then none is stored.
     """
-    taken: set[Any] = set()
-    first = []
-    for place, new in enumerate(news):
-        keys = {_key(new.event), new.event["fingerprint"] or _key(new.event)}
-        if taken.isdisjoint(keys):
-            first.append((place, new))
-        taken |= keys
-    stored = _WAYS[connections[alias].vendor](connections[alias], first, deadline)
-    return {place: _instance(news[place], alias, *ids) for place, ids in stored.items()}
+    connection = connections[alias]
+    stored = _WAYS[connection.vendor](connection, list(enumerate(news)), deadline)
+    return {place: _instance(news[place], alias, ids) for place, ids in stored.items()}
 
 
 def _key(event: dict[str, Any]) -> tuple[Any, ...]:
-    return event["event_id"], event["context_identifier"], event["name"], event["primary_key"]
+    return tuple(event[name] for name in KEY)
 
 
-def _instance(
-    new: NewEvent, alias: str, event_pk: int, twin_of: int | None, delivery_pk: int
-) -> Delivery:
-    """Return the delivery with its event, as if they had been read from the database."""
-    told = {"twin_of_id": twin_of, "fingerprint": None} if twin_of is not None else {}
-    columns = {**new.event, **told, "id": event_pk}
-    event = Event.from_db(alias, _EVENT, [columns[name] for name in _EVENT])
-    columns = {**new.delivery, "event_id": event_pk, "id": delivery_pk}
+def _instance(new: NewEvent, alias: str, stored: "Stored") -> Delivery:
+    """Return the delivery with its new event, as if they had been read from the database."""
+    columns = {**new.delivery, "event_id": stored.event, "id": stored.delivery}
+    if stored.is_copy:
+        columns["outcome"] = Outcome.DUPLICATE
     delivery = Delivery.from_db(alias, _DELIVERY, [columns[name] for name in _DELIVERY])
-    delivery.event = event
+    if not stored.is_copy:
+        told = {"twin_of_id": stored.twin_of, "fingerprint": None} if stored.twin_of else {}
+        columns = {**new.event, **told, "id": stored.event}
+        delivery.event = Event.from_db(alias, _EVENT, [columns[name] for name in _EVENT])
     return delivery
 
 
@@ -111,17 +116,34 @@ _EVENT: Final = [column.attname for column in Event._meta.concrete_fields]
 _DELIVERY: Final = [column.attname for column in Delivery._meta.concrete_fields]
 
 Placed = Sequence[tuple[int, NewEvent]]
-# The place, and the ids of the event, of the one that told its change first, and of the delivery.
-Stored = dict[int, tuple[int, int | None, int]]
+
+
+class Stored(NamedTuple):
+    """The ids of an event, of the one that told its change first, and of the delivery."""
+
+    event: int
+    twin_of: int | None
+    delivery: int
+    is_copy: bool  # whether the event was there before
 
 
 # PostgreSQL
 
 # One statement for any number of events. It reads them from one JSON document, which costs less
 # than as many parameters. The first that tells a change has its fingerprint; others name the first.
+# A copy is a duplicate if its bytes are those that recorded the event, and no attempt to store this
+# very arrival has been committed before. The plan may be made while the tables are empty and any
+# index seems good: what is looked up is a subquery, and || and + leave it the one index that is.
 _STATEMENT: Final = """\
 WITH given AS MATERIALIZED (
-    SELECT document.*, (SELECT id FROM {event} WHERE fingerprint = document.fingerprint) AS teller
+    SELECT
+        document.*,
+        (SELECT id FROM {event} WHERE fingerprint = document.fingerprint) AS teller,
+        (
+            SELECT id FROM {event} WHERE event_id = document.event_id
+            AND context_identifier || '' = document.context_identifier
+            AND name || '' = document.name AND primary_key + 0 = document.primary_key
+        ) AS known
     FROM json_to_recordset($1::json)
         AS document(place int, changes json, values json, related json, {given})
 ), new AS (
@@ -130,7 +152,8 @@ WITH given AS MATERIALIZED (
     ON CONFLICT DO NOTHING
     RETURNING id, event_id, context_identifier, name, primary_key
 ), stored AS (
-    SELECT * FROM new JOIN given USING (event_id, context_identifier, name, primary_key)
+    SELECT given.*, new.id, false AS is_copy
+    FROM given JOIN new USING (event_id, context_identifier, name, primary_key)
 ), changed AS (
     INSERT INTO {changedfield} (event_id, position, name)
     SELECT id, change.position - 1, change.field
@@ -143,26 +166,40 @@ WITH given AS MATERIALIZED (
     INSERT INTO {relatedrecord} (event_id, entity, primary_key, context_identifier, occurred_at)
     SELECT id, record.entity, record.primary_key, context_identifier, occurred_at
     FROM stored, json_to_recordset(related) AS record(entity text, primary_key bigint)
+), copied AS (
+    SELECT given.*, known AS id, true AS is_copy
+    FROM given
+    WHERE (
+        SELECT told.body = given.body FROM {delivery} AS told
+        WHERE told.event_id = known AND told.outcome || '' = '{recorded}' LIMIT 1
+    ) AND (
+        SELECT true FROM {delivery} AS told
+        WHERE told.received_at = given.received_at
+        AND told.event_id + 0 = known AND told.endpoint = given.endpoint LIMIT 1
+    ) IS NULL
+), brought AS (
+    SELECT * FROM stored UNION ALL SELECT * FROM copied
 ), delivery AS (
     INSERT INTO {delivery} (event_id, {delivery_columns})
-    SELECT id, {delivery_columns} FROM stored ORDER BY place
+    SELECT id, {delivery_values} FROM brought ORDER BY place
     RETURNING event_id, id
 )
-SELECT place, stored.id, teller, delivery.id
-FROM stored JOIN delivery ON delivery.event_id = stored.id
+SELECT place, brought.id, teller, delivery.id, is_copy
+FROM brought JOIN delivery ON delivery.event_id = brought.id
 """
-_OF_TWINS: Final = {
+_DECIDED: Final = {
     "fingerprint": "CASE WHEN teller IS NULL THEN fingerprint END",
     "twin_of_id": "teller",
+    "outcome": f"CASE WHEN is_copy THEN '{Outcome.DUPLICATE}' ELSE outcome END",
 }
 _UNKNOWN_STATEMENT, _KNOWN_STATEMENT = "26000", "42P05"
 _knowing: Final = WeakSet[Any]()  # the connections on which the statement is prepared
 
 
 @sensitive_variables()
-def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) -> Stored:
+def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) -> dict[int, Stored]:
     """PostgreSQL: one message, from BEGIN to COMMIT, with one statement for all rows."""
-    document = _encode([_as_document(place, new) for place, new in news])
+    document = _encode([_as_document(place, new) for place, new in _apart(news)])
     alias = connection.alias
     if not commits_by_itself(connection):
         with transaction_within(deadline, alias), connection.cursor() as cursor:
@@ -183,6 +220,18 @@ def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) ->
                 connection.rollback()
             raise
         return _returned(cursor)
+
+
+def _apart(news: Placed) -> Placed:
+    """Return those of which one statement can store each: no copy or twin of one before."""
+    taken: set[Any] = set()
+    apart = []
+    for place, new in news:
+        keys = {_key(new.event), new.event["fingerprint"] or _key(new.event)}
+        if taken.isdisjoint(keys):
+            apart.append((place, new))
+        taken |= keys
+    return apart
 
 
 def commits_by_itself(connection: Any) -> bool:
@@ -221,10 +270,10 @@ def _sqlstate(error: BaseException) -> str:
     return getattr(error.__cause__, "sqlstate", None) or ""
 
 
-def _returned(cursor: CursorWrapper) -> Stored:
+def _returned(cursor: CursorWrapper) -> dict[int, Stored]:
     while cursor.description is None:
         cursor.nextset()
-    return {place: (event, twin_of, pk) for place, event, twin_of, pk in cursor.fetchall()}
+    return {place: Stored(*told) for place, *told in cursor.fetchall()}
 
 
 @cache
@@ -237,13 +286,17 @@ def _statement(alias: str) -> str:
         str(model._meta.model_name): _table(connection, model)
         for model in (Event, ChangedField, DeletedValue, RelatedRecord, Delivery)
     }
+
+    def values(columns: list[Any]) -> list[str]:
+        return [_DECIDED.get(column.column, quote(column.column)) for column in columns]
+
     return _STATEMENT.format(
         given=", ".join(f"{quote(name)} {db_type}" for name, db_type in types.items()),
         event_columns=", ".join(quote(column.column) for column in event),
-        event_values=", ".join(
-            _OF_TWINS.get(column.column, quote(column.column)) for column in event
-        ),
+        event_values=", ".join(values(event)),
         delivery_columns=", ".join(quote(column.column) for column in delivery),
+        delivery_values=", ".join(values(delivery)),
+        recorded=Outcome.RECORDED,
         **tables,
     )
 
@@ -265,6 +318,7 @@ def _as_document(place: int, new: NewEvent) -> dict[str, Any]:
         # What both have a column for, ``received_at``, is the same of both.
         **new.delivery,
         **new.event,
+        "body": pack(new.delivery["body"]),
         "place": place,
         "changes": payload.changes,
         "values": payload.values,
@@ -285,8 +339,11 @@ _encode: Final = json.JSONEncoder(default=_as_text, ensure_ascii=False).encode
 
 
 @sensitive_variables()
-def _by_rows(connection: Any, news: Placed, deadline: Deadline | None) -> Stored:
-    """SQLite: a statement for each table; there is no round trip that could be spared."""
+def _by_rows(connection: Any, news: Placed, deadline: Deadline | None) -> dict[int, Stored]:
+    """SQLite: a statement for each table; there is no round trip that could be spared.
+
+    Each sees what was written before it: a copy within ``news`` is a duplicate, and a twin linked.
+    """
     stored = {}
     with transaction_within(deadline, connection.alias), connection.cursor() as cursor:
         for place, new in news:
@@ -301,18 +358,33 @@ def _by_rows(connection: Any, news: Placed, deadline: Deadline | None) -> Stored
             _write(connection, cursor, [event], "ON CONFLICT DO NOTHING RETURNING id")
             found = cursor.fetchone()
             if found is None:
-                continue
-            event.pk = delivery.event_id = found[0]
-            for rows in (
-                changed_fields_of(new.payload, event),
-                deleted_values_of(new.payload, event),
-                related_records_of(new.payload, event),
-            ):
-                if rows:
-                    _write(connection, cursor, rows)
+                event.pk, delivery.outcome = _copied(new, connection.alias), Outcome.DUPLICATE
+                if event.pk is None:
+                    continue
+            else:
+                event.pk = found[0]
+                for rows in (
+                    changed_fields_of(new.payload, event),
+                    deleted_values_of(new.payload, event),
+                    related_records_of(new.payload, event),
+                ):
+                    if rows:
+                        _write(connection, cursor, rows)
+            delivery.event_id = event.pk
             _write(connection, cursor, [delivery], "RETURNING id")
-            stored[place] = (event.pk, event.twin_of_id, cursor.fetchone()[0])
+            pk = cursor.fetchone()[0]
+            stored[place] = Stored(event.pk, event.twin_of_id, pk, is_copy=found is None)
     return stored
+
+
+def _copied(new: NewEvent, alias: str) -> int | None:
+    """Return the id of the event of which this is a copy, and no more."""
+    told = Delivery.objects.using(alias).filter(event=OuterRef("pk"))
+    same = told.filter(outcome=Outcome.RECORDED, body=new.delivery["body"])
+    this = told.filter(endpoint=new.delivery["endpoint"], received_at=new.delivery["received_at"])
+    events = Event.objects.using(alias).filter(Exists(same), ~Exists(this))
+    known = events.filter(**{name: new.event[name] for name in KEY})
+    return known.order_by().values_list("pk", flat=True).first()
 
 
 def _write(
@@ -339,7 +411,7 @@ def _table(connection: Any, model: type[Model]) -> str:
     return str(connection.ops.quote_name(model._meta.db_table))
 
 
-_WAYS: Final[dict[str, Callable[[Any, Placed, Deadline | None], Stored]]] = {
+_WAYS: Final[dict[str, Callable[[Any, Placed, Deadline | None], dict[int, Stored]]]] = {
     "postgresql": _by_one_message,
     "sqlite": _by_rows,
 }

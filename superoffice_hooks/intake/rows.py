@@ -3,7 +3,7 @@
 One transaction holds an event, its changed fields and deleted values, and the delivery that
 brought them. The unique key of ``Event`` decides what is new. Rows are inserted first, together
 with others where the database can, and the event that is there already is asked for only when it
-says so: copies at once cost a second transaction, and all other deliveries cost none.
+says so: what is neither new nor an exact copy costs a second transaction.
 """
 
 import logging
@@ -35,6 +35,7 @@ from superoffice_hooks.intake.derived import (
 )
 from superoffice_hooks.intake.group_commit import group_of
 from superoffice_hooks.intake.insert import (
+    KEY,
     NewEvent,
     commits_by_itself,
     insert,
@@ -57,7 +58,7 @@ logger = logging.getLogger("superoffice_hooks.intake")
 
 Answer = TypeVar("Answer")
 
-_NOT_NEW: Final = "not new"
+_NEITHER: Final = "neither new nor a copy"
 
 AT_ONCE = 1.0  # seconds: what fails later has waited for something, and would wait again
 PAUSES = (0.0, 0.05)  # seconds, at most, before the second and the third attempt
@@ -151,8 +152,11 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
             return event, recorded.first(), None
 
     stored: Delivery | str | None = None
-    if row.is_plain and is_light(arrival.body, payload) and is_possible(alias):
+    is_together = row.is_plain and is_light(arrival.body, payload) and is_possible(alias)
+    if is_together:
         stored = _insert_together(new, row, alias)
+    # That may have been committed, and only the database's answer lost.
+    again = is_together and stored is None
     if stored is None:
         stored = insert_alone()
     twin_of = None
@@ -160,7 +164,7 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
         event, first, first_to_tell = _once_more(alias, known, row.deadline)
         if event is not None:
             break
-        if stored != _NOT_NEW and first_to_tell == twin_of:
+        if stored != _NEITHER and first_to_tell == twin_of:
             reason = f"The database refuses the values ({stored})."
             return keep(arrival, Outcome.QUARANTINED, reason, row=row)
         # As a twin, or as the first, where it was like another of its batch that turned out old.
@@ -173,7 +177,7 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
         return first
     # Other bytes may tell the same: two webhooks may send one event under one EventId.
     if is_copy or (change is not None and (event.twin_of or event).fingerprint == change):
-        return keep(arrival, Outcome.DUPLICATE, event=event, row=row)
+        return keep(arrival, Outcome.DUPLICATE, event=event, row=row, again=again)
     reason = "The same EventId, Event, PrimaryKey and ContextIdentifier came before in other bytes."
     return keep(arrival, Outcome.QUARANTINED, reason, event, row)
 
@@ -182,7 +186,7 @@ def record(arrival: Arrival, payload: Payload, event_id: UUID, row: Row = NEW_RO
 def record_together(
     arrivals: Sequence[tuple[Arrival, Payload, UUID]], reason: str, deadline: Deadline
 ) -> list[Delivery | None]:
-    """Store those whose event is new, by one transaction, and ``None`` for each of the others.
+    """Store new events and exact copies, by one transaction; ``None`` is for each of the others.
 
     Each is an arrival, what it says and the id of its event. ``reason`` is what the deliveries are
     given. Only for a database that takes several at once, as ``is_possible`` says. Raises
@@ -205,10 +209,15 @@ def keep(
     reason: str = "",
     event: Event | None = None,
     row: Row = NEW_ROW,
+    *,
+    again: bool = False,
 ) -> Delivery:
-    """Store a delivery that brings no new event, and return it."""
+    """Store a delivery that brings no new event, and return it.
+
+    ``again`` is for one that may be stored already: an earlier attempt ended without an answer.
+    """
     alias = router.db_for_write(Delivery)
-    attempts = count()
+    attempts = count(int(again))
 
     def insert() -> Delivery:
         with transaction_within(row.deadline, alias):
@@ -282,13 +291,13 @@ def _new_event(arrival: Arrival, payload: Payload, event_id: UUID, reason: str =
 
 @sensitive_variables()
 def _insert_together(new: NewEvent, row: Row, alias: str) -> Delivery | str | None:
-    """Return the delivery, or ``_NOT_NEW``; ``None`` where it has to be written alone."""
+    """Return the delivery, or ``_NEITHER``; ``None`` where it has to be written alone."""
     started = time.monotonic()
     try:
         if not commits_by_itself(connections[alias]):
             # A test's transaction, or somebody's: what others bring does not belong there.
-            return insert([new], alias, row.deadline).get(0, _NOT_NEW)
-        return group_of(alias).insert(new, row.deadline) or _NOT_NEW
+            return insert([new], alias, row.deadline).get(0, _NEITHER)
+        return group_of(alias).insert(new, row.deadline) or _NEITHER
     except DatabaseError as error:
         late = row.deadline.remaining <= 0 if row.deadline else _is_late(started, None)
         if late and isinstance(error, OperationalError):
@@ -354,9 +363,5 @@ def _first_to_tell(change: UUID | None, alias: str) -> int | None:
 
 
 def _key(payload: Payload, event_id: UUID) -> dict[str, Any]:
-    return {
-        "event_id": event_id,
-        "context_identifier": payload.context_identifier,
-        "name": payload.name,
-        "primary_key": payload.primary_key,
-    }
+    values = event_id, payload.context_identifier, payload.name, payload.primary_key
+    return dict(zip(KEY, values, strict=True))

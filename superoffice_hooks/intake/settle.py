@@ -45,7 +45,7 @@ def settle(arrival: Arrival, endpoint: Endpoint | None, row: Row = NEW_ROW) -> D
 def settle_together(
     arrivals: Sequence[tuple[Arrival, Endpoint | None]], reason: str, deadline: Deadline
 ) -> list[Delivery | None]:
-    """Settle those that simply bring a new event, by one transaction; ``None`` is for the others.
+    """Settle those that bring a new event or copy one, by one transaction; ``None`` for the others.
 
     They have to be settled one by one. ``reason`` is what the deliveries are given. Raises
     ``django.db.DatabaseError`` where the database refuses one or all: then none is stored.
@@ -85,8 +85,7 @@ def _read(arrival: Arrival, endpoint: Endpoint | None) -> Payload | tuple[Outcom
 @sensitive_variables()
 def _announce(delivery: Delivery, *, alarms: bool = True) -> None:
     """Tell the receivers of a new event, and whoever should know of trouble."""
-    event = delivery.event
-    if delivery.outcome == Outcome.RECORDED and event is not None:
+    if delivery.outcome == Outcome.RECORDED and (event := delivery.event) is not None:
         event_recorded.send_robust(sender=Event, event=event, delivery=delivery)
         if is_webhook(event.entity, event.primary_key) and event.action in STOPPING:
             sound(

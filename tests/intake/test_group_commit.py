@@ -174,6 +174,16 @@ def test_who_has_no_deadline_does_not_wait_for_ever_either(group, monkeypatch):
 
 
 @pytest.mark.parametrize("seconds", [0.1, None])
+def test_whose_writer_was_interrupted_does_not_wait_for_ever(group, monkeypatch, seconds):
+    monkeypatch.setattr(group_commit, "AT_LAST", 0.1)
+    monkeypatch.setattr(group_commit, "GRACE", 0)
+    mine = group_commit._Waiting(Item("mine"), seconds and Deadline.after(seconds))
+    mine.soon = Deadline.after(0)
+    with pytest.raises(OperationalError):
+        group._wait(mine)
+
+
+@pytest.mark.parametrize("seconds", [0.1, None])
 def test_who_is_being_written_waits_for_the_end_or_its_deadline(group, monkeypatch, seconds):
     monkeypatch.setattr(group_commit, "GRACE", 0)
     first, _ = held(group, [])
@@ -194,35 +204,41 @@ def test_who_is_being_written_waits_for_the_end_or_its_deadline(group, monkeypat
 def test_whose_turn_comes_while_it_gives_up_takes_it(group):
     """The turn is given between the end of the wait and the look at the queue."""
     mine = group_commit._Waiting(Item("mine"), Deadline.after(-1))
-    group._queue, group._is_led, mine.leads = [mine], True, True
-    mine.woken.wait = lambda timeout: bool(mine.woken.is_set()) or mine.woken.set()
+    group._queue, group._leader = [mine], mine
+    mine.woken.wait = lambda timeout: False
     group._wait(mine)
-    assert group._queue == [mine]
+    assert (group._queue, group._leader) == ([mine], mine)
 
 
 @pytest.mark.parametrize("leads", [False, True], ids=["waiting", "about to write"])
 def test_who_is_interrupted_before_it_writes_gives_way(group, monkeypatch, leads):
+    other = group_commit._Waiting(Item("other"), None)
+    group._leader = other
+
     def interrupt(mine):
-        mine.leads = leads
+        assert group._queue == [mine]
+        if leads:
+            group._leave(other)
+            assert group._leader is mine
+            assert mine.woken.is_set()
         raise KeyboardInterrupt
 
-    group._is_led = True
     monkeypatch.setattr(group, "_wait", interrupt)
     with pytest.raises(KeyboardInterrupt):
         group.insert(Item("interrupted"), None)
-    assert group._queue == []
-    group._is_led = group._is_led and not leads
+    assert (group._queue, group._leader) == ([], None if leads else other)
     if leads:
         assert group.insert(Item("next"), None) == "next"
 
 
 def test_a_child_that_is_forked_while_somebody_writes_writes_itself(group):
-    group_commit.group_of("default")._is_led = True
+    ours = group_commit.group_of("default")
+    ours._leader = group_commit._Waiting(Item("other"), None)
     code = os.fork()
     if code == 0:
-        os._exit(0 if not group_commit.group_of("default")._is_led else 1)
+        os._exit(0 if group_commit.group_of("default")._leader is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(code, 0)[1]) == 0
-    group_commit.group_of("default")._is_led = False
+    ours._leader = None
 
 
 def test_each_schema_has_its_own_queue(monkeypatch):
@@ -276,7 +292,7 @@ def test_who_is_interrupted_while_it_takes_the_batch_leaves_nobody_waiting(group
     group._lock = Interrupting()
     with pytest.raises(KeyboardInterrupt):
         group.insert(Item("interrupted"), None)
-    assert (group._queue, group._is_led) == ([], False)
+    assert (group._queue, group._leader) == ([], None)
     assert group.insert(Item("next"), None) == "next"
 
 

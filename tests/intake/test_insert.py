@@ -1,6 +1,8 @@
 """Both ways to write rows, and several deliveries at once: the same rows, whoever writes them."""
 
 import re
+from copy import deepcopy
+from datetime import timedelta
 from unittest import mock
 from uuid import UUID, uuid4
 
@@ -15,8 +17,8 @@ from django.db import (
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
+from superoffice_hooks.intake import group_commit, rows
 from superoffice_hooks.intake import insert as insert_module
-from superoffice_hooks.intake import rows
 from superoffice_hooks.intake.deadline import Deadline
 from superoffice_hooks.intake.insert import insert, is_possible
 from superoffice_hooks.intake.rows import record, record_together
@@ -122,8 +124,11 @@ def test_of_many_only_the_new_are_stored_and_all_rows_are_with_their_own():
         new(PrimaryKey=2, Changes=["a"], Values={"person_id": 21}),  # a twin of the one above
     ]
     stored = insert(news, "default", Deadline.after(9))
-    assert list(stored) == [0, 2, 3]
-    assert Event.objects.count() == Delivery.objects.count() == 4
+    sees_itself = connection.vendor == "sqlite"
+    assert list(stored) == ([0, 2, 3, 4] if sees_itself else [0, 2, 3])
+    assert Event.objects.count() == Delivery.objects.count() == len(stored) + 1
+    if sees_itself:
+        assert stored[4].event.twin_of == stored[0].event
     for place, names, values in (
         (0, ["a"], {"person_id": 21}),
         (2, ["name", "orgNr", "updated"], {}),
@@ -152,6 +157,79 @@ def test_the_same_key_twice_in_one_batch_is_stored_once():
     again.event.update(event_id=first.event["event_id"], fingerprint=uuid4())
     assert list(insert([first, again], "default", None)) == [0]
     assert Event.objects.count() == Delivery.objects.count() == 1
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_within_a_batch_is_a_duplicate_at_once_or_later():
+    first = new(PrimaryKey=2)
+    copy = deepcopy(first)
+    copy.delivery["endpoint"] = "beta"
+    stored = [delivery.outcome for delivery in insert([first, copy], "default", None).values()]
+    assert stored == (["recorded", "duplicate"] if connection.vendor == "sqlite" else ["recorded"])
+    assert Event.objects.count() == 1
+    assert Delivery.objects.count() == len(stored)
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_exact_copies_are_stored_as_duplicates_beside_what_is_new():
+    first = new(PrimaryKey=1, EventId="11111111-1111-1111-1111-111111111111")
+    insert([first], "default", None)
+    later = {"received_at": first.delivery["received_at"] + timedelta(seconds=1)}
+    copy, elsewhere, other_bytes, itself = (deepcopy(first) for _ in range(4))
+    copy.delivery.update(later)
+    copy.event.update(later)
+    elsewhere.delivery.update(endpoint="beta")
+    other_bytes.event.update(later)
+    other_bytes.delivery.update(later, body=b" " + first.delivery["body"])
+    for news, kept in (
+        ([new(PrimaryKey=2), copy], {0: "recorded", 1: "duplicate"}),
+        ([elsewhere, new(PrimaryKey=3)], {0: "duplicate", 1: "recorded"}),
+        ([other_bytes], {}),
+        ([itself], {}),  # its first attempt was stored
+        ([copy], {}),  # likewise
+    ):
+        stored = insert(news, "default", Deadline.after(9))
+        assert {place: delivery.outcome for place, delivery in stored.items()} == kept
+        for place, delivery in stored.items():
+            [row] = Delivery.objects.filter(pk=delivery.pk)
+            assert (row.outcome, row.endpoint) == (kept[place], news[place].delivery["endpoint"])
+            assert (row.body, row.reason) == (news[place].delivery["body"], "a mark")
+            assert row.event == delivery.event
+            assert row.event.primary_key == news[place].payload.primary_key
+    assert Event.objects.count() == 3
+    assert Delivery.objects.count() == 5
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("outcome", ["duplicate", "quarantined", "refused"])
+def test_only_the_bytes_that_recorded_an_event_make_a_duplicate(outcome):
+    first = new()
+    [stored] = insert([first], "default", None).values()
+    Delivery.objects.update(outcome=outcome)
+    again = deepcopy(first)
+    again.delivery["endpoint"] = "beta"
+    assert insert([again], "default", None) == {}
+    assert Delivery.objects.get() == stored
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_a_duplicate_whose_answer_is_lost_is_stored_once(monkeypatch):
+    raw = encode(body())
+    post(raw)
+    attempts = []
+
+    def committed_but_lost(news, alias, deadline):
+        attempts.append(insert(news, alias, deadline))
+        raise OperationalError("the server has gone away")
+
+    monkeypatch.setattr(group_commit, "insert", committed_but_lost)
+    assert post(raw).content == b"duplicate\n"
+    [[duplicate]] = [attempt.values() for attempt in attempts]
+    assert Delivery.objects.get(outcome="duplicate") == duplicate
 
 
 @together
@@ -306,15 +384,41 @@ def test_preparing_waits_for_a_lock_no_longer_than_it_may(lasting):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_plan_made_for_empty_tables_uses_the_indexes(lasting):
-    statements(body(PrimaryKey=1))
-    [name] = re.findall(r"EXECUTE (\w+)", statements(body(PrimaryKey=2))[0])
+@pytest.mark.parametrize("analysed", ["never", "empty", "with a few rows"])
+def test_no_plan_reads_more_than_what_it_looks_up(lasting, analysed):
+    """A plan is kept while the tables grow, whatever they held when it was made."""
+    tables = ", ".join(model._meta.db_table for model in MODELS)
     with connection.cursor() as cursor:
+        if analysed == "empty":
+            cursor.execute(f"ANALYZE {tables}")
+        [name] = re.findall(r"EXECUTE (\w+)", statements(body(PrimaryKey=1))[1])
+        if analysed == "with a few rows":
+            for number in range(2, 50):
+                post(body(PrimaryKey=number))
+            cursor.execute(f"ANALYZE {tables}")
         cursor.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
         cursor.execute(f"EXPLAIN EXECUTE {name} ('[]')")
         text = "\n".join(line for (line,) in cursor.fetchall())
-    assert "Seq Scan" not in text
-    assert "superoffice_hooks_event_fingerprint" in text
+    assert not re.findall("Seq Scan|Bitmap", text)
+    scan = r"Index Scan using (\w+) on .*\n +Index Cond: \((\w+) = \w+\.(\w+)\)"
+    looked_up = re.findall(scan, text)
+    assert len(looked_up) == text.count("Index Scan") == text.count("Index Cond")
+    assert {index.removeprefix("superoffice_hooks_"): pair for index, *pair in looked_up} == {
+        "event_fingerprint_key": ["fingerprint", "fingerprint"],
+        "event_key": ["event_id", "event_id"],
+        "delivery_event_id_f1dd3bd8": ["event_id", "known"],
+        "so_delivery_time": ["received_at", "received_at"],
+    }
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_is_one_round_trip(lasting):
+    wire = body()
+    post(wire)
+    with CaptureQueriesContext(connection) as queries:
+        assert post(wire).content == b"duplicate\n"
+    assert len(queries) == 1
 
 
 @on_postgresql
