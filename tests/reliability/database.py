@@ -3,12 +3,13 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Self
+
+from tests.processes import free_port
 
 ACCOUNT = "postgres"  # whose server it is where the tests are run by root, which PostgreSQL refuses
 
@@ -50,13 +51,6 @@ def migrate(url: str) -> None:
         )
     if ended.returncode:
         raise RuntimeError(ended.stderr[-3000:])
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class Cluster:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.builders import URL
+from tests.processes import children
 
 KINDS = ("gunicorn", "uvicorn")
 
@@ -54,11 +55,11 @@ class Process:
 
     def kill_child(self, rng: random.Random) -> bool:
         """End one of the processes that it started, and nothing else; whether there was one."""
-        children = _children(self._process.pid)
-        if not children:
+        started = children(self._process.pid)
+        if not started:
             return False
         try:
-            os.kill(rng.choice(children), signal.SIGKILL)
+            os.kill(rng.choice(started), signal.SIGKILL)
         except ProcessLookupError:  # it had ended by itself
             return False
         return True
@@ -135,16 +136,3 @@ class Server(Process):
     def url(self) -> str:
         """The webhook's URL."""
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}{URL}"
-
-
-def _children(parent: int) -> list[int]:
-    """Return the processes that this one has started."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            told = entry.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
-            continue
-        if int(told[1]) == parent:
-            found.append(int(entry.parent.name))
-    return found

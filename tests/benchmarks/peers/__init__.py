@@ -1,0 +1,1 @@
+"""A little site with other ways to store the same deliveries, to compare with."""
