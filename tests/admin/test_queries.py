@@ -1,4 +1,7 @@
-"""What each page costs: a pinned number of queries, the same at 100 and at 100,000 events."""
+"""What each page costs: a pinned number of queries, the same at 100 and at 100,000 events.
+
+On SQLite and MariaDB 10,000 are as good for it, and made in a tenth of the time.
+"""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -13,6 +16,7 @@ from tests.builders import body, post
 
 pytestmark = pytest.mark.django_db
 
+MANY = 100_000 if connection.vendor == "postgresql" else 10_000
 RECORD = "context_identifier=Cust24680&entity=contact&primary_key=4711"
 PAGES = {
     "": 14,
@@ -85,7 +89,7 @@ def grow(count):
     )
 
 
-def test_every_page_costs_the_same_queries_at_100_and_at_100_000_events(admin_client):
+def test_every_page_costs_the_same_queries_at_100_and_at_many_events(admin_client):
     now = timezone.now().isoformat()
     post(body(Timestamp=now, Event="contact.created"))
     post(body(Timestamp=now, Event="webhook7.errors", Entity=..., PrimaryKey=7))
@@ -95,5 +99,5 @@ def test_every_page_costs_the_same_queries_at_100_and_at_100_000_events(admin_cl
     for path in PAGES:
         queries(admin_client, path)  # Django remembers its content types from then on
     assert {path: queries(admin_client, path) for path in PAGES} == PAGES
-    grow(100_000)
+    grow(MANY)
     assert {path: queries(admin_client, path) for path in PAGES} == PAGES
