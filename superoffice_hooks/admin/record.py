@@ -49,6 +49,13 @@ class Reader:
     def __init__(self) -> None:
         self.technical = Technical()
         self.people = People()
+        self.times: dict[int, SafeString] = {}
+
+    def time(self, event: Event) -> SafeString:
+        """Return when the event happened, as a link to its page; of one event it is made once."""
+        if event.pk not in self.times:
+            self.times[event.pk] = event_time(event)
+        return self.times[event.pk]
 
     def who(self, event: Event) -> SafeString:
         """Return who did it, with a link to what else they did."""
@@ -68,8 +75,8 @@ class Reader:
         return render(
             "record/outage",
             webhook=item.stopped.webhook_name or item.stopped.entity,
-            stopped=event_time(item.stopped),
-            started=item.started and event_time(item.started),
+            stopped=self.time(item.stopped),
+            started=item.started and self.time(item.started),
         )
 
     def entry(self, entry: Entry) -> SafeString:
@@ -79,7 +86,7 @@ class Reader:
             "record/entry",
             event=event,
             is_undelete=entry.is_undelete,
-            time=event_time(event),
+            time=self.time(event),
             action=action_label(event),
             who=self.who(event),
             changes=self.changes(entry, MAX_CHANGES),
@@ -129,7 +136,7 @@ class Reader:
                 "provenance": change.provenance.value,
                 "by": None
                 if change.by is None or (is_one_source and change.provenance == Provenance.DERIVED)
-                else event_time(change.by),
+                else self.time(change.by),
                 "is_same": change.is_same,
             }
             for change in changes
@@ -140,8 +147,8 @@ class Reader:
         return render(
             "record/gap",
             gap=gap,
-            since=gap.since and event_time(gap.since),
-            until=event_time(gap.until),
+            since=gap.since and self.time(gap.since),
+            until=self.time(gap.until),
             rows=self._rows(gap.until, gap.moved, _only_source(gap.moved) is not None),
             names_nothing=not gap.until.changed_fields.all(),
         )
@@ -172,7 +179,7 @@ class Reader:
             dossier=found,
             steps=[
                 {
-                    "time": event_time(step.event),
+                    "time": self.time(step.event),
                     "what": _("brought back") if step.is_undelete else action_label(step.event),
                     "who": self.who(step.event),
                 }
@@ -180,10 +187,10 @@ class Reader:
             ],
             deleted=self.deleted_values(found.deleted) if found.deleted else [],
             snapshot=self.snapshot(found.snapshot) if found.snapshot else [],
-            told_at=found.snapshot and event_time(found.snapshot),
+            told_at=found.snapshot and self.time(found.snapshot),
             after=[
                 {
-                    "time": event_time(entry.event),
+                    "time": self.time(entry.event),
                     "what": action_label(entry.event),
                     "who": self.who(entry.event),
                 }
@@ -225,7 +232,7 @@ class RecordPages(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for my
             items=reader.items(page),
             dossier=reader.dossier(found),
             snapshot=reader.snapshot(snapshot) if snapshot else [],
-            told_at=snapshot and event_time(snapshot),
+            told_at=snapshot and reader.time(snapshot),
             older=page.older and f"{record_url(record)}&{_before(page.older)}",
             newest=before and record_url(record),
         )
@@ -254,7 +261,7 @@ class RecordPages(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for my
             mentions=[
                 {
                     "event": mention.event,
-                    "time": event_time(mention.event),
+                    "time": reader.time(mention.event),
                     "record": record_link(Record.of(mention.event)),
                     "action": action_label(mention.event),
                     "who": reader.who(mention.event),

@@ -10,6 +10,7 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any
 
 from superoffice_hooks.models import Event
@@ -136,30 +137,36 @@ def replay(
     events = list(events)
     past = past or Past()
     created = next((event for event in events if event.action == CREATED), past.later_created)
-    history = _History(technical, past, created)
+    if not events:
+        return []
+    history = _History(events[0].entity, technical, past, created)
     return [history.add(event) for event in events]
 
 
 class _Snapshot:
     """The values that one event told, found by any spelling of a field's name."""
 
-    def __init__(self, event: Event) -> None:
-        self.entity = event.entity
-        self.values = event.field_values
-        self.spelling = {same_field(name, self.entity): name for name in self.values}
+    def __init__(self, event: Event, field_of: Callable[[str], str]) -> None:
+        self.values, self.field_of = event.field_values, field_of
+        self.spelling = {field_of(name): name for name in self.values}
 
     def find(self, name: str) -> str | None:
         """Return the name under which the snapshot tells this field."""
-        return name if name in self.values else self.spelling.get(same_field(name, self.entity))
+        return name if name in self.values else self.spelling.get(self.field_of(name))
 
 
 class _History:
     """The state of one record, event by event."""
 
     def __init__(
-        self, technical: Callable[[str, str], bool], past: Past, created: Event | None
+        self,
+        entity: str,
+        technical: Callable[[str, str], bool],
+        past: Past,
+        created: Event | None,
     ) -> None:
-        self.technical = technical
+        self.field_of = cache(partial(same_field, entity=entity))  # the same few, at every event
+        self.technical = cache(partial(technical, entity))
         self.past = past
         self.created = created
         self.is_first = not past.cut
@@ -167,7 +174,8 @@ class _History:
         self.softdeleted = past.softdeleted
         self.told: dict[str, Told] = {}  # by the exact name
         self.spelling: dict[str, str] = {}
-        self.untold: dict[str, Event] = {}  # changed since, and the value was not sent
+        # Changed since, or perhaps, and the value was not sent.
+        self.untold: dict[str, tuple[Provenance, Event]] = {}
         self.moment: datetime | None = None
         self.told_before = self.told  # as it was before the first event of this moment
         self.untold_before = self.untold
@@ -182,7 +190,7 @@ class _History:
             self.moment = event.occurred_at
             self.told_before, self.untold_before = dict(self.told), dict(self.untold)
         names = [row.name for row in event.changed_fields.all()]
-        snapshot = _Snapshot(event)
+        snapshot = _Snapshot(event, self.field_of)
         is_undelete = self._is_undelete(event, names, snapshot)
         gaps = (
             *self._unborn(event),
@@ -203,19 +211,21 @@ class _History:
 
     def _take_up(self, event: Event, names: list[str], snapshot: _Snapshot) -> None:
         self.is_first = False
+        named = {self.field_of(name) for name in names}
         if Flag.CAPPED in event.flags:  # it may have named any field
             names = [*names, *self.told]
         for name in names:
-            field = same_field(name, event.entity)
+            field = self.field_of(name)
             told_as = self._told_as(name, field, self.told)
             told = None if told_as is None else self.told[told_as]
             if told is not None and told.event.occurred_at == event.occurred_at:
                 continue  # one save that raised two events: the other told the value
             if told_as is not None:
                 del self.told[told_as]
-            self.untold[field] = event
+            why = Provenance.UNTOLD if field in named else Provenance.CAPPED
+            self.untold[field] = why, event
         for name, value in snapshot.values.items():
-            field = same_field(name, event.entity)
+            field = self.field_of(name)
             told_as = self.spelling.get(field)
             if told_as is not None and told_as not in snapshot.values:
                 self.told.pop(told_as, None)
@@ -231,16 +241,14 @@ class _History:
         return told_as if told_as in told else None
 
     def _change(self, event: Event, name: str, snapshot: _Snapshot) -> FieldChange:
-        sent_as, field = snapshot.find(name), same_field(name, event.entity)
+        sent_as, field = snapshot.find(name), self.field_of(name)
         after = None if sent_as is None else Told(snapshot.values[sent_as], event)
         told_as = self._told_as(sent_as or name, field, self.told_before)
         if told_as is not None:
             before = self.told_before[told_as]
             return FieldChange(name, before, after, Provenance.DERIVED, before.event)
         if field in self.untold_before:
-            by = self.untold_before[field]
-            named = {same_field(row.name, by.entity) for row in by.changed_fields.all()}
-            why = Provenance.UNTOLD if field in named else Provenance.CAPPED
+            why, by = self.untold_before[field]
             return FieldChange(name, None, after, why, by)
         if event.action == CREATED:
             return FieldChange(name, None, after, Provenance.NEW)
@@ -252,19 +260,19 @@ class _History:
     ) -> Iterable[Gap]:
         if Flag.CAPPED in event.flags:
             return  # it may have named any field
-        explained = {same_field(name, event.entity) for name in names}
+        explained = {self.field_of(name) for name in names}
         if event.action == SOFTDELETED or is_undelete:
             explained |= BIN_FIELDS
         moved = []
         for name, value in snapshot.values.items():
-            field = same_field(name, event.entity)
+            field = self.field_of(name)
             told_as = self._told_as(name, field, self.told)
             if told_as is None or (told_as != name and told_as in snapshot.values):
                 continue
             before = self.told[told_as]
             if same_value(before.value, value):
                 continue
-            if field in explained or self.technical(event.entity, name):
+            if field in explained or self.technical(name):
                 continue
             moved.append(
                 FieldChange(name, before, Told(value, event), Provenance.DERIVED, before.event)
@@ -283,7 +291,7 @@ class _History:
 
     def _was_created_within_the_trail(self, event: Event) -> bool:
         """Whether the snapshot says that the record was made when the trail ran already."""
-        began, snapshot = self.past.trail_began, _Snapshot(event)
+        began, snapshot = self.past.trail_began, _Snapshot(event, self.field_of)
         name = snapshot.find("registered") or snapshot.find("created_at")
         if began is None or name is None or self.created is not None:
             return False
@@ -314,15 +322,11 @@ class _History:
         told = [
             decode(value)
             for name, value in snapshot.values.items()
-            if same_field(name, event.entity) in BIN_FIELDS
+            if self.field_of(name) in BIN_FIELDS
         ]
         if told:
             return all(value in (None, "", 0, "0") for value in told)
-        telling = {
-            same_field(name, event.entity)
-            for name in names
-            if not self.technical(event.entity, name)
-        }
+        telling = {self.field_of(name) for name in names if not self.technical(name)}
         return bool(telling) and telling <= BIN_FIELDS
 
     def _after_delete(self, event: Event, is_undelete: bool) -> Iterable[Gap]:
