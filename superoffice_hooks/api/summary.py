@@ -44,8 +44,8 @@ class SummaryView(TrailView, GenericAPIView[Event]):
         period = _period(selection.form.cleaned_data)
         # Which of two webhooks told it first is chance: of one webhook, everything is counted.
         twins_too = not TWINS_TOO.isdisjoint(request.query_params)
-        events = selection.qs if twins_too else selection.qs.once()
-        return Response(SummarySerializer(_shown(summary(period, events))).data)
+        found = summary(period, selection.qs, twins_too=twins_too)
+        return Response(SummarySerializer(_shown(found)).data)
 
 
 def _period(asked: dict[str, Any]) -> Period:

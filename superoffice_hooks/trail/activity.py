@@ -201,7 +201,7 @@ def midnight(day: date) -> datetime:
 
 def activity(period: Period, user: Any) -> Activity:
     """Return what happened in the period, each change once, in ten queries for any number."""
-    counted, events = _newest_rows(events_for(user).once(), "occurred_at", period)
+    counted, events = _newest_events(events_for(user), period)
     latest = newest(contexts_for(user))
     return Activity(
         **_figures(period, counted, events, MAX_BUSIEST),
@@ -212,9 +212,9 @@ def activity(period: Period, user: Any) -> Activity:
     )
 
 
-def summary(period: Period, events: EventQuerySet) -> Summary:
+def summary(period: Period, events: EventQuerySet, *, twins_too: bool = False) -> Summary:
     """Return how many of these events happened in the period, in five queries for any number."""
-    counted, events = _newest_rows(events, "occurred_at", period)
+    counted, events = _newest_events(events, period, twins_too=twins_too)
     return Summary(**_figures(period, counted, events, MAX_COUNTED))
 
 
@@ -241,6 +241,14 @@ def _figures(period: Period, counted: Period, events: EventQuerySet, most: int) 
         "associates": tuple((people(context, key), number) for context, key, number in who),
         "tenants": tuple(_busiest(events, most, "context_identifier")),
     }
+
+
+def _newest_events(
+    events: EventQuerySet, period: Period, *, twins_too: bool = False
+) -> tuple[Period, EventQuerySet]:
+    # Twins are left out last: an index tells how many events there are, and not which are twins.
+    counted, newest = _newest_rows(events, "occurred_at", period)
+    return counted, newest if twins_too else newest.once()
 
 
 def _newest_rows(rows: Rows, field: str, period: Period) -> tuple[Period, Rows]:

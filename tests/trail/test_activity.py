@@ -254,6 +254,15 @@ class TestActivity:
         found = activity(last, SOMEBODY)
         assert (found.total, found.is_cut, len(found.actions)) == (0, True, 1)
 
+    def test_reads_twins_within_the_bound_and_counts_them_not(self, monkeypatch):
+        monkeypatch.setattr(trail, "MAX_ROWS", 2)
+        [first, *_] = store({"occurred_at": NOON - DAY}, {})
+        store({"twin_of_id": first.pk, "occurred_at": NOON + DAY})
+        found = activity(march(), SOMEBODY)
+        assert (found.total, found.counted.begin) == (1, NOON - DAY + TICK)
+        found = trail.summary(march(), Event.objects.all(), twins_too=True)
+        assert (found.total, found.counted.begin) == (2, NOON - DAY + TICK)
+
     def test_cuts_by_the_users_own_events(self, monkeypatch, settings):
         monkeypatch.setattr(trail, "MAX_ROWS", 5)
         store({}, *([{"context_identifier": "B"}] * 9))
