@@ -42,7 +42,7 @@ class ExportActions(ReadOnlyAdmin):
         if isinstance(answer, TemplateResponse) and answer.context_data:
             changes = answer.context_data.get("cl")
             if changes and changes.result_count >= changes.paginator.limit:
-                # Django says "Select all 10000 events", and selects those that it did not count.
+                # Django says "Select all 5000 events", and selects those that it did not count.
                 answer.context_data |= {
                     "module_name": gettext("and all that are not listed"),
                     "selection_note_all": gettext("All selected, also those that are not listed"),

@@ -279,6 +279,14 @@ class TestTheList:
         assert answer.context["cl"].result_count == 4
         assert "Narrow the list with a filter" not in answer.content.decode()
 
+    def test_is_gone_through_once_however_little_it_finds(self, three, admin_client):
+        def asked(**query):
+            return sum("EXISTS" in sql for sql in queries_of(admin_client, query))
+
+        # The ids; their rows, which are asked for by their ids.
+        assert asked(changed_field="name") == 2
+        assert asked(changed_field="name", action="deleted") == 1
+
 
 QUERIES = {
     "nothing": ({}, 12),
@@ -318,8 +326,8 @@ def queries_of(client, query):
 
 
 def test_the_list_costs_the_same_queries_for_60_events_and_for_100_000(admin_client):
-    # Session, user, four facets, field names, a bounded count, events, their changed fields and
-    # deleted values, what their records are called; a search adds its probes.
+    # Session, user, four facets, field names, a bounded number of ids, events, their changed fields
+    # and deleted values, what their records are called; a search adds its probes.
     for number in range(60):
         key = number % 7 or 4711
         post(body(PrimaryKey=key, Values={"contact_id": 1}, ChangedByAssociateId=12 + number // 7))
