@@ -114,5 +114,6 @@ def _indexes():
         }
 
 
-def test_the_site_whose_start_is_measured_is_sound():
-    startup.check("app")
+@pytest.mark.parametrize("name", startup.SITES)
+def test_each_site_whose_start_is_measured_is_sound(name):
+    startup.check(name)

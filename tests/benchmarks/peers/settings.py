@@ -2,7 +2,8 @@
 
 ``DATABASE_URL`` and ``SPOOL_DIR`` (none where it is not set) come from the environment, and so
 does ``BENCHMARK_APPS``: ``all``, or for the cost of a start ``site`` (what ``startproject``
-writes), ``requirements`` (and what the app needs) or ``app`` (and the app).
+writes), ``requirements`` (and what the app needs), ``uses`` (and a view of what it needs) or
+``app`` (and the app, without that view).
 """
 
 import os

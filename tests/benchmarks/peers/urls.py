@@ -1,4 +1,4 @@
-"""One URL for each way to take a delivery."""
+"""One URL for each way to take a delivery, or for what a start is compared with."""
 
 from typing import Any
 
@@ -9,6 +9,10 @@ from django.urls import include, path
 urlpatterns: list[Any] = [path("admin/", admin.site.urls)]
 if settings.CHOSEN in ("app", "all"):
     urlpatterns.append(path("superoffice/", include("superoffice_hooks.urls")))
+if settings.CHOSEN == "uses":
+    from tests.benchmarks.peers.listing import GroupList
+
+    urlpatterns.append(path("groups/", GroupList.as_view()))
 if settings.CHOSEN == "all":
     from tests.benchmarks.peers import views
 
