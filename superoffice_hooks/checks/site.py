@@ -1,13 +1,21 @@
 """Whether a delivery reaches the webhook: redirects, host names, URL patterns."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections, router
-from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
+from django.urls import (
+    NoReverseMatch,
+    Resolver404,
+    URLResolver,
+    get_resolver,
+    get_script_prefix,
+    resolve,
+    reverse,
+)
 
 from superoffice_hooks.models import Event
 
@@ -108,7 +116,30 @@ def check_transactions(app_configs: Sequence[Any] | None, **kwargs: Any) -> list
 
 
 def _webhook_url() -> str:
-    return reverse("superoffice_hooks:webhook").removeprefix(get_script_prefix().rstrip("/"))
+    return _reversed().removeprefix(get_script_prefix().rstrip("/"))
+
+
+def _reversed() -> str:
+    # Of the whole site, reverse() would compile every pattern that it has: at every start.
+    urlconf: Any = _webhooks(get_resolver().url_patterns)
+    return reverse("superoffice_hooks:webhook", urlconf)
+
+
+def _webhooks(patterns: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the tree of these patterns with no others in it than those of that name."""
+    return tuple(
+        URLResolver(
+            each.pattern,
+            _webhooks(each.url_patterns),
+            each.default_kwargs,
+            each.app_name,
+            each.namespace,
+        )
+        if isinstance(each, URLResolver)
+        else each
+        for each in patterns
+        if isinstance(each, URLResolver) or each.name == "webhook"
+    )
 
 
 def _reaches_webhook(url: str) -> bool:
@@ -120,7 +151,7 @@ def _reaches_webhook(url: str) -> bool:
 
 def _exempt_from_tls() -> bool:
     try:
-        path = reverse("superoffice_hooks:webhook").lstrip("/")
+        path = _reversed().lstrip("/")
     except NoReverseMatch:
         return False
     return any(re.search(pattern, path) for pattern in settings.SECURE_REDIRECT_EXEMPT)
