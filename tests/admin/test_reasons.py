@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from itertools import product
 from unittest import mock
 
@@ -80,7 +81,7 @@ def test_a_mark_behind_a_reason_explains_nothing_else(reason, mark):
 def test_no_explanation_is_for_a_reason_that_is_given_no_more():
     packet = "The database refuses the values (larger than max_allowed_packet)."
     used = {
-        next(pattern for pattern, *_ in REASONS if pattern.match(reason))
+        next(pattern for pattern, *_ in REASONS if re.match(pattern, reason))
         for reason in [*ALL_REASONS, packet, *MARKS]
     }
     assert used == {pattern for pattern, *_ in REASONS}
