@@ -8,7 +8,7 @@ database keeps the time at which it arrived.
 """
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import OperationalError, connections, router
 from django.db.backends.utils import CursorWrapper
@@ -37,8 +37,7 @@ class UnsettledError(Exception):
         super().__init__(message.format(seconds=PATIENCE))
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """The next events in the order of their ids.
 
     ``last`` is where the following batch begins; it moves on where nothing was selected, too.

@@ -8,10 +8,9 @@ between them named, an event is missing.
 
 import enum
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail.values import same_value
@@ -26,8 +25,7 @@ BIN_FIELDS = frozenset({"deleted", "deleteddate"})
 ZONES = timedelta(hours=14)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """A value of a field, and the event whose snapshot told it."""
 
     value: Any
@@ -45,8 +43,7 @@ class Provenance(enum.StrEnum):
     OUT_OF_REACH = "out_of_reach"  # earlier events exist, further back than was looked
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """One field that an event names as changed.
 
     ``before`` and ``after`` are ``None`` where the value is not known; ``provenance`` says why
@@ -79,8 +76,7 @@ class GapKind(enum.StrEnum):
     IN_THE_BIN = "in_the_bin"  # likewise after a soft delete, and no event brought it back
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """A sign that something happened which the trail does not hold.
 
     It lies between ``since``, where that is known, and ``until``. ``moved`` holds the fields of a
@@ -93,8 +89,7 @@ class Gap:
     moved: tuple[FieldChange, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One event of a record: what it changed, and the gaps just before it.
 
     ``twins`` are the events that told the same change again, where they were looked for.
@@ -107,8 +102,7 @@ class Entry:
     twins: tuple[Event, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """What is known of a record before the first event that is replayed.
 
     ``cut`` says whether there are earlier events, which are not replayed. ``deleted`` and

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from superoffice_hooks.models import ChangedField
@@ -40,8 +39,7 @@ class Kind(StrEnum):
 _WORDS: Final = (Kind.CONTEXT, Kind.NAME, Kind.ENTITY, Kind.ACTION, Kind.WEBHOOK)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What a text was read as: ``value`` is how a person writes that.
 
     ``record`` is the one record of one tenant that has all the events, where there is one.

@@ -1,7 +1,7 @@
 """The story of one record, newest first, a page at a time."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -144,7 +144,7 @@ def _entries(
         if _when(event) < oldest:
             past = _past(past, event)
         elif _when(event) > newest and event.action == CREATED and past.later_created is None:
-            past = replace(past, later_created=event)
+            past = past._replace(later_created=event)
     if past.softdeleted is not None and past.deleted is None:
         later = events.filter(
             Place.of(window[-1]).beyond(), Place.of(past.softdeleted).beyond("occurred_at")
@@ -153,7 +153,7 @@ def _entries(
         back = replay([past.softdeleted, *between], technical)
         # Of what is too far away nothing is said.
         if len(between) > REACH or any(entry.is_undelete for entry in back):
-            past = replace(past, softdeleted=None)
+            past = past._replace(softdeleted=None)
     return list(reversed(replay(reversed(window), technical, past)))
 
 
@@ -163,15 +163,15 @@ def _with_twins(entries: list[Entry]) -> list[Entry]:
     found = Event.objects.twins_of(*(entry.event for entry in entries)).order_by("id")
     for twin in found.defer("field_values", "properties")[:MAX_TWINS]:
         twins.setdefault(twin.twin_of_id, []).append(twin)
-    return [replace(entry, twins=tuple(twins.get(entry.event.pk, ()))) for entry in entries]
+    return [entry._replace(twins=tuple(twins.get(entry.event.pk, ()))) for entry in entries]
 
 
 def _past(past: Past, event: Event) -> Past:
     if event.action == DELETED:
-        return replace(past, deleted=event)
+        return past._replace(deleted=event)
     if event.action == SOFTDELETED:
-        return replace(past, softdeleted=event)
-    return replace(past, deleted=None, softdeleted=None)
+        return past._replace(softdeleted=event)
+    return past._replace(deleted=None, softdeleted=None)
 
 
 def _meanwhile(
