@@ -1,8 +1,7 @@
 """The list of deliveries, and the page of one."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
@@ -18,7 +17,6 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.admin.base import TrailList, non_atomic
-from superoffice_hooks.admin.body import render_body
 from superoffice_hooks.admin.export import ExportActions
 from superoffice_hooks.admin.filters import ChoiceFilter, MomentRangeFilter
 from superoffice_hooks.admin.parts import event_link, record_link, render, render_moment
@@ -27,15 +25,14 @@ from superoffice_hooks.admin.reasons import explain
 from superoffice_hooks.exceptions import DeliveryError, SignatureError
 from superoffice_hooks.intake.reprocess import reprocess, verify_again
 from superoffice_hooks.models import Delivery, Outcome
-from superoffice_hooks.trail.activity import RETRY_HEADER
+from superoffice_hooks.models.delivery import RETRY_HEADER
 from superoffice_hooks.trail.record import Record
 from superoffice_hooks.trail.scope import contexts_for, deliveries_for
 
 MAX_AT_ONCE = 500  # deliveries that one click processes; a request must end
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(NamedTuple):
     """One way to take deliveries of one outcome once more.
 
     ``name`` is the action, and in the URL to which the button posts, with hyphens. ``note`` says
@@ -273,6 +270,9 @@ class DeliveryAdmin(ExportActions):
     @admin.display(description=_("body"))
     def its_body(self, delivery: Delivery) -> str:
         """The body, marked where a quarantined one cannot be read."""
+        # Its patterns take a start longer than most modules.
+        from superoffice_hooks.admin.body import render_body
+
         return render_body(bytes(delivery.body), find_fault=delivery.outcome == Outcome.QUARANTINED)
 
     # Process again, and verify again.

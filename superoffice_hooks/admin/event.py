@@ -1,13 +1,10 @@
 """The page of one event: what it changed, what it told, and the bytes that brought it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from superoffice_hooks.admin.base import ReadOnlyAdmin
 from superoffice_hooks.admin.body import render_body
 from superoffice_hooks.admin.parts import (
     action_label,
@@ -34,49 +31,35 @@ FLAGS = {
 }
 
 
-class EventPage(ReadOnlyAdmin):
-    """The page of one event, for an admin of events."""
-
-    fieldsets = ()
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        """Answer with the event's own parts in the place of a form."""
-        event = context["original"]
-        return super().render_change_form(
-            request, context | self._parts(request, event), *args, **kwargs
-        )
-
-    def _parts(self, request: HttpRequest, event: Event) -> dict[str, Any]:
-        reader, record = Reader(), Record.of(event)
-        entry = entry_of(event, request.user, reader.technical)
-        sees_deliveries = request.user.has_perm("superoffice_hooks.view_delivery")
-        return {
-            "record": record_link(record),
-            "in_superoffice": record.url,
-            "action": action_label(event),
-            "who": reader.who(event),
-            "occurred": render_moment(event.occurred_at),
-            "received": render_moment(event.received_at),
-            "twin_of": event.twin_of and twin_link(event.twin_of),
-            "twins": [] if event.twin_of else [twin_link(twin) for twin in entry.twins[:MAX_TWINS]],
-            "flags": [FLAGS.get(flag, flag) for flag in event.flags],
-            "changes": reader.changes(entry),
-            "gaps": [reader.gap(gap) for gap in entry.gaps],
-            "deleted": _shown({row.name: row.value for row in event.deleted_values.all()}),
-            "told": _shown(event.field_values),
-            "properties": _shown(event.properties),
-            "deliveries": _deliveries(event) if sees_deliveries else None,
-            "body": _body(event),
-        }
+def parts_of(event: Event, user: Any) -> dict[str, Any]:
+    """Return what the page shows, as far as this user may see it."""
+    reader, record = Reader(), Record.of(event)
+    entry = entry_of(event, user, reader.technical)
+    sees_deliveries = user.has_perm("superoffice_hooks.view_delivery")
+    return {
+        "record": record_link(record),
+        "in_superoffice": record.url,
+        "action": action_label(event),
+        "who": reader.who(event),
+        "occurred": render_moment(event.occurred_at),
+        "received": render_moment(event.received_at),
+        "twin_of": event.twin_of and twin_link(event.twin_of),
+        "twins": [] if event.twin_of else [twin_link(twin) for twin in entry.twins[:MAX_TWINS]],
+        "flags": [FLAGS.get(flag, flag) for flag in event.flags],
+        "changes": reader.changes(entry),
+        "gaps": [reader.gap(gap) for gap in entry.gaps],
+        "deleted": _shown({row.name: row.value for row in event.deleted_values.all()}),
+        "told": _shown(event.field_values),
+        "properties": _shown(event.properties),
+        "deliveries": _deliveries(event) if sees_deliveries else None,
+        "body": _body(event),
+    }
 
 
 def _shown(values: Mapping[str, Any]) -> list[ShownValue]:
     """Return the values, with nothing in them that turns the text of the page round."""
     return [
-        replace(
-            value,
+        value._replace(
             name=unturned(value.name),
             sent=unturned(value.sent),
             meaning=value.meaning and unturned(value.meaning),

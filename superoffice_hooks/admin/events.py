@@ -1,13 +1,13 @@
 """The list of events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTransform
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
@@ -15,7 +15,6 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.admin.base import TrailList
-from superoffice_hooks.admin.event import EventPage
 from superoffice_hooks.admin.filters import (
     AssociateFilter,
     ChangedFieldFilter,
@@ -29,7 +28,6 @@ from superoffice_hooks.admin.parts import (
     render_moment,
 )
 from superoffice_hooks.admin.rebuild import RebuildAction
-from superoffice_hooks.admin.record import RecordPages
 from superoffice_hooks.admin.values import label_of
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail import scope
@@ -114,8 +112,7 @@ class OccurredFilter(MomentRangeFilter):
     field_path = "occurred_at"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What the list shows of an event beside its columns."""
 
     associate: Associate
@@ -192,7 +189,7 @@ def _quiet(text: str) -> SafeString:
     return format_html('<span class="so-quiet">{}</span>', text)
 
 
-class EventAdmin(RebuildAction, RecordPages, EventPage):
+class EventAdmin(RebuildAction):
     """What happened in SuperOffice, newest first."""
 
     list_display = ("occurred", "its_name", "its_record", "what_changed", "who", "context")
@@ -213,6 +210,40 @@ class EventAdmin(RebuildAction, RecordPages, EventPage):
     )
     sortable_by = ("occurred",)
     unlisted = ("field_values", "properties")
+    fieldsets = ()
+
+    # The pages of one event and of one record read most of the trail, and import it when they are
+    # first asked for: nothing else of a start needs it.
+
+    def get_urls(self) -> list[Any]:
+        """Return the record's pages before the admin's own, which would take them for an id."""
+        view = self.admin_site.admin_view
+        return [
+            path("record/", view(self.record_view), name="superoffice_hooks_event_record"),
+            path("related/", view(self.related_view), name="superoffice_hooks_event_related"),
+            *super().get_urls(),
+        ]
+
+    def record_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the timeline of one record."""
+        from superoffice_hooks.admin.record import RecordPages
+
+        return RecordPages(self).record_view(request)
+
+    def related_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the events of other records that name this one."""
+        from superoffice_hooks.admin.record import RecordPages
+
+        return RecordPages(self).related_view(request)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Answer with the event's own parts in the place of a form."""
+        from superoffice_hooks.admin.event import parts_of
+
+        parts = parts_of(context["original"], request.user)
+        return super().render_change_form(request, context | parts, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         """Return the events in the user's scope, with the rows that the pages show."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from django.contrib import admin, messages
@@ -19,10 +19,12 @@ from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.admin.base import ReadOnlyAdmin, non_atomic
 from superoffice_hooks.admin.filters import MomentRangeFilter, is_64_bit_number
-from superoffice_hooks.trail.export import Export, respond
 from superoffice_hooks.trail.follow import UnsettledError, settled
 from superoffice_hooks.trail.formats import CSV, NDJSON, Format
 from superoffice_hooks.trail.selection import Selection
+
+if TYPE_CHECKING:  # imported where it is used: no start needs it
+    from superoffice_hooks.trail.export import Export
 
 
 class ExportActions(ReadOnlyAdmin):
@@ -64,6 +66,8 @@ class ExportActions(ReadOnlyAdmin):
     def _export(
         self, request: HttpRequest, queryset: QuerySet[Any], format: Format
     ) -> HttpResponseBase | None:
+        from superoffice_hooks.trail.export import Export, respond
+
         try:
             until = settled(self.model)
         except UnsettledError:
@@ -127,7 +131,7 @@ class _Pipe:
         return taken
 
 
-def bundle(export: Export) -> Iterator[bytes]:
+def bundle(export: "Export") -> Iterator[bytes]:
     """Yield a ZIP archive of the export and its manifest, as it is made.
 
     The manifest tells of the very bytes that were written before it.
@@ -148,7 +152,7 @@ def bundle(export: Export) -> Iterator[bytes]:
     yield pipe.taken()
 
 
-def _entry(export: Export, name: str) -> ZipInfo:
+def _entry(export: "Export", name: str) -> ZipInfo:
     entry = ZipInfo(name, export.made_at.timetuple()[:6])
     entry.compress_type = ZIP_DEFLATED
     entry.external_attr = 0o644 << 16

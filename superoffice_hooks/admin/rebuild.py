@@ -1,7 +1,7 @@
 """The action that derives the rows of events again from the deliveries that recorded them."""
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.db import DatabaseError
@@ -11,7 +11,9 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.admin.export import ExportActions
-from superoffice_hooks.intake.rebuild import Difference, rebuild
+
+if TYPE_CHECKING:  # imported where it is used: no start needs it
+    from superoffice_hooks.intake.rebuild import Difference
 
 MAX_AT_ONCE = 500  # events that one click rebuilds; a request must end
 
@@ -30,6 +32,8 @@ class RebuildAction(ExportActions):
     @admin.action(permissions=["reprocess"], description=_("Rebuild from its delivery"))
     def rebuild(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Rebuild the selected events, the oldest first, and say what differed."""
+        from superoffice_hooks.intake.rebuild import rebuild
+
         events = queryset.prefetch_related(None).order_by("id").only("pk", "name", "primary_key")
         chosen = list(events[: MAX_AT_ONCE + 1])
         same, columns, left = 0, Counter[str](), Counter[str]()
@@ -57,7 +61,7 @@ class RebuildAction(ExportActions):
             self.message_user(request, text % {"count": MAX_AT_ONCE}, messages.WARNING)
 
 
-def _columns(difference: Difference) -> list[str]:
+def _columns(difference: "Difference") -> list[str]:
     return list(dict.fromkeys(change.column for change in difference.changes))
 
 

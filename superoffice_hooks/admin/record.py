@@ -5,16 +5,16 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from superoffice_hooks.admin.base import ReadOnlyAdmin
 from superoffice_hooks.admin.parts import (
     action_label,
     associate_label,
@@ -200,17 +200,11 @@ class Reader:
         )
 
 
-class RecordPages(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for mypy alone
-    """Adds the pages of one record to the admin of events."""
+class RecordPages:
+    """The pages of one record, in an admin of events."""
 
-    def get_urls(self) -> list[Any]:
-        """Return the record's pages before the admin's own, which would take them for an id."""
-        view = self.admin_site.admin_view
-        return [
-            path("record/", view(self.record_view), name="superoffice_hooks_event_record"),
-            path("related/", view(self.related_view), name="superoffice_hooks_event_related"),
-            *super().get_urls(),
-        ]
+    def __init__(self, model_admin: ReadOnlyAdmin) -> None:
+        self.model_admin = model_admin
 
     def record_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the timeline of one record, or 404 where the user can see nothing of it."""
@@ -283,7 +277,7 @@ class RecordPages(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for my
 
     def _asked(self, request: HttpRequest) -> tuple[Record, Place | None]:
         """Return the record and the place that the URL names, or answer 404."""
-        if not self.has_view_permission(request):
+        if not self.model_admin.has_view_permission(request):
             raise PermissionDenied
         context, entity, key = (
             request.GET.get(name, "") for name in ("context_identifier", "entity", "primary_key")
@@ -317,8 +311,8 @@ class RecordPages(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for my
             request,
             f"superoffice_hooks/admin/{view}.html",
             {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
+                **self.model_admin.admin_site.each_context(request),
+                "opts": self.model_admin.opts,
                 "title": f"{record} · {label}" if label else str(record),
                 "record": record,
                 "label": label,

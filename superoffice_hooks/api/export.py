@@ -20,10 +20,8 @@ from superoffice_hooks.api.follow import Unsettled
 from superoffice_hooks.api.pagination import read_place
 from superoffice_hooks.api.serializers import ManifestSerializer
 from superoffice_hooks.models import Event
-from superoffice_hooks.trail.export import Export, respond
 from superoffice_hooks.trail.follow import UnsettledError, settled
 from superoffice_hooks.trail.formats import FORMATS
-from superoffice_hooks.trail.manifest import manifest
 from superoffice_hooks.trail.scope import deliveries_for, events_for
 from superoffice_hooks.trail.selection import Selection
 
@@ -92,6 +90,8 @@ class ExportView(SelectionView):
 
     def get(self, request: Request) -> HttpResponseBase:
         """Answer with a stream."""
+        from superoffice_hooks.trail.export import Export, respond  # no start needs it
+
         cursor = request.query_params.get("cursor")
         place = None if cursor is None else read_place(cursor)
         selection = self.selection(request)
@@ -123,6 +123,8 @@ class ManifestView(SelectionView):
 
     def get(self, request: Request) -> Response:
         """Answer with the manifest."""
+        from superoffice_hooks.trail.manifest import manifest  # likewise
+
         return Response(ManifestSerializer(manifest(self.selection(request))).data)
 
 

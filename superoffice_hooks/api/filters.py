@@ -18,7 +18,6 @@ from rest_framework.request import Request
 
 from superoffice_hooks.models import Delivery, Event, Outcome
 from superoffice_hooks.models.event import EventQuerySet
-from superoffice_hooks.trail.activity import TICK, midnight
 from superoffice_hooks.trail.holding import holding, is_indexed, telling
 
 MAX_LISTED = 50  # values of a list, or of a parameter that is given again
@@ -128,6 +127,8 @@ class MomentField(IsoDateTimeField):
 
     def to_python(self, value: Any) -> Any:
         """Return the moment in UTC, in which the calendar ends earlier for some of them."""
+        from superoffice_hooks.trail.activity import TICK, midnight  # as api/summary.py does
+
         if value and not _MOMENT.fullmatch(value):
             raise forms.ValidationError(self.error_messages["invalid"], "invalid")
         try:

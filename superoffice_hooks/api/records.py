@@ -17,13 +17,10 @@ from superoffice_hooks.api.pagination import read_place
 from superoffice_hooks.api.serializers import RelatedSerializer, TimelineSerializer
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail.changes import Technical
-from superoffice_hooks.trail.dossier import dossier
 from superoffice_hooks.trail.people import People
 from superoffice_hooks.trail.place import Place
 from superoffice_hooks.trail.record import Record
-from superoffice_hooks.trail.related import Related, related
 from superoffice_hooks.trail.scope import contexts_for
-from superoffice_hooks.trail.timeline import timeline
 
 
 class RecordQuery(serializers.Serializer[Any]):
@@ -88,6 +85,11 @@ class RecordView(RecordResource):
 
     def get(self, request: Request, **path: str) -> Response:
         """Answer with the record, or 404 where the user can see nothing of it."""
+        # What only these pages need, and no start.
+        from superoffice_hooks.trail.dossier import dossier
+        from superoffice_hooks.trail.related import related
+        from superoffice_hooks.trail.timeline import timeline
+
         record, before = self.asked(request, path)
         context = self.context(record)
         page = timeline(record, request.user, context["technical"], before)
@@ -118,9 +120,11 @@ class RelatedView(RecordResource):
 
     def get(self, request: Request, **path: str) -> Response:
         """Answer with the events around the record."""
+        from superoffice_hooks.trail.related import related
+
         record, before = self.asked(request, path)
         of = request.query_params.get("of")
-        page: Related = related(record, request.user, of, before)
+        page = related(record, request.user, of, before)
         more = {} if of is None else {"of": of}
         context = self.context(record)
         context["next_related"] = lambda page: self.link("related", record, page.older, **more)

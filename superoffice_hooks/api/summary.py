@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,8 +16,10 @@ from superoffice_hooks.api.base import TrailView
 from superoffice_hooks.api.filters import StrictFilterBackend, UnorderedEventFilter, select
 from superoffice_hooks.api.serializers import SummarySerializer
 from superoffice_hooks.models import Event
-from superoffice_hooks.trail.activity import MAX_COUNTED, MAX_DAYS, TICK, Period, Summary, summary
 from superoffice_hooks.trail.scope import events_for
+
+if TYPE_CHECKING:  # imported where it is used: no start needs it
+    from superoffice_hooks.trail.activity import Period, Summary
 
 USUAL_DAYS = 30
 TWINS_TOO = frozenset({"is_twin", "webhook_name", "event_id"})  # who asks by these means them
@@ -40,6 +42,8 @@ class SummaryView(TrailView, GenericAPIView[Event]):
 
     def get(self, request: Request) -> Response:
         """Answer with the figures of the selected events."""
+        from superoffice_hooks.trail.activity import summary
+
         selection = select(UnorderedEventFilter, request, events_for(request.user))
         period = _period(selection.form.cleaned_data)
         # Which of two webhooks told it first is chance: of one webhook, everything is counted.
@@ -48,7 +52,9 @@ class SummaryView(TrailView, GenericAPIView[Event]):
         return Response(SummarySerializer(_shown(found)).data)
 
 
-def _period(asked: dict[str, Any]) -> Period:
+def _period(asked: dict[str, Any]) -> "Period":
+    from superoffice_hooks.trail.activity import MAX_DAYS, TICK, Period
+
     first, last = asked["occurred_at_after"], asked["occurred_at_before"]
     now = timezone.now()
     if last is None and first is not None and first > now:
@@ -66,7 +72,9 @@ def _period(asked: dict[str, Any]) -> Period:
         raise ValidationError({name: [text] for name in given}) from None
 
 
-def _shown(found: Summary) -> dict[str, Any]:
+def _shown(found: "Summary") -> dict[str, Any]:
+    from superoffice_hooks.trail.activity import MAX_COUNTED
+
     actions = sum((Counter(counts) for counts in found.actions), Counter())
     busiest = dict(actions.most_common(MAX_COUNTED))
     return {

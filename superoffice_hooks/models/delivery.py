@@ -9,6 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from superoffice_hooks.models.event import Event
 from superoffice_hooks.models.fields import ExactCharField, PackedBinaryField
 
+RETRY_HEADER = "X-Superoffice-Retry"  # as Django spells what SuperOffice calls X-SuperOffice-Retry
+
 
 class Outcome(models.TextChoices):
     """What became of a delivery."""

@@ -12,7 +12,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 
 from superoffice_hooks.models import Event, Outcome
-from superoffice_hooks.models.delivery import DeliveryQuerySet
+from superoffice_hooks.models.delivery import RETRY_HEADER, DeliveryQuerySet
 from superoffice_hooks.models.event import EventQuerySet
 from superoffice_hooks.trail.facets import newest
 from superoffice_hooks.trail.people import Associate, People
@@ -27,7 +27,6 @@ MAX_BUSIEST = 10  # of the overview
 MAX_COUNTED = 100  # of a summary
 MAX_SILENT = 200
 MAX_RETRIES = 20  # different values of the header
-RETRY_HEADER = "X-Superoffice-Retry"  # as Django spells what SuperOffice calls X-SuperOffice-Retry
 TICK = timedelta(microseconds=1)  # no column tells moments apart that are closer
 DELAYS = (
     timedelta(seconds=1),

@@ -3,10 +3,9 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from superoffice_hooks.wire.values import decode, is_encoded
 
@@ -17,8 +16,7 @@ MAX_SHOWN = 4_000  # characters of one value; the body has the rest
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class ShownValue:
+class ShownValue(NamedTuple):
     """One field of an event: ``sent`` is its JSON text, ``meaning`` what an encoded one decodes to.
 
     ``meaning`` is ``None`` where the value speaks for itself.
