@@ -22,6 +22,7 @@ from tests.builders import URL, body, encode
 from tests.intake.cases import QUARANTINED, RECORDED
 
 LIMIT = 10 * 1024 * 1024
+NO_HOST = ("Host", "a b/\xff")
 RAW = encode(body(EventId="0b7c1a52-3a55-4b14-8df0-2f6f1a54c0ab"))
 PACKED = gzip.compress(RAW)
 TEST = encode(body(Event="test", PrimaryKey=0, ContextIdentifier="Default"))
@@ -277,7 +278,7 @@ _HEADERS = {
         raw=encode(body(EventId=...)),
         headers=(("X-SuperOffice-EventId", "{5D0C7F9E-51D4-4A56-9A5E-0D1B9C6D7F10}"),),
     ),
-    "a host that is none": Case(headers=(("Host", "a b/\xff"),), status=400, outcome=""),
+    "a host that is none": Case(headers=(NO_HOST,), status=400, outcome=""),
 }
 
 _CONTENT_TYPES = {

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 COMMANDS = {
     "gunicorn": ["gunicorn", "--threads=4", "--bind={host}:{port}", "django.core.wsgi:{wsgi}()"],
+    "webhook_first": ["gunicorn", "--threads=4", "--bind={host}:{port}", "tests.wsgi"],
     "uvicorn": [
         "uvicorn",
         "--factory",
