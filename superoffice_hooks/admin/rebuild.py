@@ -4,7 +4,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
-from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
@@ -35,20 +34,18 @@ class RebuildAction(ExportActions):
         from superoffice_hooks.intake.rebuild import rebuild
 
         events = queryset.prefetch_related(None).order_by("id").only("pk", "name", "primary_key")
-        chosen = list(events[: MAX_AT_ONCE + 1])
+        chosen = {event.pk: event for event in events[: MAX_AT_ONCE + 1]}
         same, columns, left = 0, Counter[str](), Counter[str]()
         rebuilt = 0
-        for event in chosen[:MAX_AT_ONCE]:
-            try:
-                difference = rebuild(event, write=True)
-            except DatabaseError:
+        for difference in rebuild(list(chosen)[:MAX_AT_ONCE], write=True):
+            if difference.error is not None:
                 left[gettext("The database could not take it.")] += 1
-                continue
-            if difference.problem is not None:
+            elif difference.problem is not None:
                 left[str(difference.problem.label)] += 1
             elif difference.changes:
                 rebuilt += 1
                 columns.update(_columns(difference))
+                event = chosen[difference.event_pk]
                 self.log_change(request, event, f"Rebuilt: {', '.join(_columns(difference))}.")
             else:
                 same += 1

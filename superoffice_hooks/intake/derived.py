@@ -21,6 +21,22 @@ def columns_of(payload: Payload) -> dict[str, Any]:
     }
 
 
+def rows_of(payload: Payload) -> dict[str, Any]:
+    """Return what the rows that belong to the payload's event say, by the kind of rows.
+
+    Of changed fields it is the names in their order, of deleted values those by their names, and of
+    related records their columns, sorted. Whose they are goes without saying.
+    """
+    return {
+        "changed_fields": list(payload.changes),
+        "deleted_values": payload.values,
+        "related_records": sorted(
+            (entity, primary_key, payload.context_identifier, payload.occurred_at)
+            for entity, primary_key in _related_to(payload)
+        ),
+    }
+
+
 def changed_fields_of(payload: Payload, event: Event) -> list[ChangedField]:
     """Return the fields that the payload names as changed, in its order."""
     return [
@@ -38,9 +54,6 @@ def deleted_values_of(payload: Payload, event: Event) -> list[DeletedValue]:
 
 def related_records_of(payload: Payload, event: Event) -> list[RelatedRecord]:
     """Return the other records that the payload names."""
-    related = related_records(
-        payload.entity, payload.primary_key, payload.field_values, payload.values
-    )
     return [
         RelatedRecord(
             event=event,
@@ -49,5 +62,11 @@ def related_records_of(payload: Payload, event: Event) -> list[RelatedRecord]:
             context_identifier=payload.context_identifier,
             occurred_at=payload.occurred_at,
         )
-        for entity, primary_key in related
+        for entity, primary_key in _related_to(payload)
     ]
+
+
+def _related_to(payload: Payload) -> list[tuple[str, int]]:
+    return related_records(
+        payload.entity, payload.primary_key, payload.field_values, payload.values
+    )

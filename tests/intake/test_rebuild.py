@@ -1,16 +1,18 @@
 """The rows of an event, derived again from the delivery that recorded it."""
 
+import gzip
 import json
 from unittest import mock
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from superoffice_hooks.exceptions import PayloadError
 from superoffice_hooks.intake import rebuild as module
-from superoffice_hooks.intake.rebuild import Change, Problem, rebuild
+from superoffice_hooks.intake.rebuild import Change, Problem
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
-from tests.builders import body, inserts, post
+from tests.builders import body, encode, inserts, post
 from tests.intake.cases import RECORDED
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +31,12 @@ def event():
     )
     post(wire)
     return Event.objects.get()
+
+
+def rebuild(event, write):
+    """Rebuild one event."""
+    [difference] = module.rebuild([event.pk], write)
+    return difference
 
 
 def everything():
@@ -233,8 +241,9 @@ def test_what_the_database_does_not_take_changes_nothing(event):
             raise OperationalError("disk full")
         return run(sql, params, many, context)
 
-    with connection.execute_wrapper(execute), pytest.raises(OperationalError):
-        rebuild(event, write=True)
+    with connection.execute_wrapper(execute):
+        difference = rebuild(event, write=True)
+    assert (str(difference.error), difference.changes) == ("disk full", ())
     assert everything() == before
 
 
@@ -244,3 +253,126 @@ def test_nobody_elses_transaction_can_take_it_back(event):
     with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
         rebuild(event, write=True)
     assert Event.objects.get().entity == "other"
+
+
+def recorded(*wires):
+    """Post these, and return the ids of their events."""
+    for wire in wires:
+        assert post(wire).content == b"recorded\n"
+    return list(Event.objects.order_by("id").values_list("pk", flat=True))
+
+
+def test_any_number_costs_as_many_queries_as_one():
+    pks = recorded(*(body(PrimaryKey=key, FieldValues={"person_id": 5}) for key in range(100)))
+    for write in (False, True):
+        asked = []
+        for number in (1, 10, 100):
+            with CaptureQueriesContext(connection) as queries:
+                differences = list(module.rebuild(pks[:number], write))
+            assert [difference.event_pk for difference in differences] == pks[:number]
+            assert not any(difference.changes for difference in differences)
+            asked.append(len(queries))
+        assert asked == [6, 6, 6]
+
+
+def test_only_what_differs_is_written_each_by_itself():
+    pks = recorded(*(body(PrimaryKey=key) for key in range(5)))
+    right = everything()
+    Event.objects.filter(pk__in=pks[1:3]).update(entity="other")
+    with CaptureQueriesContext(connection) as queries:
+        differences = list(module.rebuild(reversed(pks), write=True))
+    assert [(each.event_pk, places(each)) for each in differences] == [
+        (pk, ["entity"] if pk in pks[1:3] else []) for pk in reversed(pks)
+    ]
+    assert everything() == right
+    assert sum(query["sql"].startswith("UPDATE") for query in queries) == 2
+
+
+def test_each_of_many_is_compared_with_its_own_delivery():
+    wires = [
+        body(PrimaryKey=key, Changes=[f"a{key}", "b"], Values={"v": key}, FieldValues={"n": key})
+        for key in range(1, 6)
+    ]
+    pks = recorded(*wires)
+    Event.objects.filter(pk=pks[0]).update(field_values={"n": 2})
+    Event.objects.get(pk=pks[1]).deleted_values.update(value=3)
+    Delivery.objects.filter(event=pks[2]).update(outcome="duplicate")
+    Delivery.objects.filter(event=pks[3]).update(body=b"<")
+    gone = pks[4] + 1
+    first, second, third, fourth, fifth = module.rebuild([*pks[:4], gone, pks[4]], write=False)
+    assert first.changes == (Change("field_values", "n", 2, 1),)
+    assert second.changes == (Change("deleted_values", "v", 3, 2),)
+    assert (third.problem, fourth.problem) == (Problem.NO_DELIVERY, Problem.UNREADABLE)
+    assert (fifth.event_pk, fifth.changes, fifth.problem) == (pks[4], (), None)
+
+
+def test_of_several_deliveries_the_first_counts():
+    [pk] = recorded(body(PrimaryKey=1))
+    later = Delivery.objects.get()
+    later.pk, later.body = None, b"<"
+    later.save(force_insert=True)
+    [difference] = module.rebuild([pk], write=False)
+    assert difference.problem is None
+
+
+def test_no_more_bodies_are_held_at_once_than_their_size_allows(monkeypatch):
+    monkeypatch.setattr(module, "BUDGET", 10_000)
+    text = "x" * 7_000
+    pks = recorded(
+        body(PrimaryKey=1),
+        body(PrimaryKey=2),
+        body(PrimaryKey=3, FieldValues={"text": text}),
+        body(PrimaryKey=4, FieldValues={"text": text * 3}),
+        body(PrimaryKey=5),
+        gzip.compress(encode(body(PrimaryKey=6))),
+        body(PrimaryKey=7),
+    )
+    at_once = []
+
+    def execute(run, sql, params, many, context):
+        if "headers" in sql:
+            at_once.append([pks.index(pk) + 1 for pk in params if pk in pks])
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(execute):
+        differences = list(module.rebuild(pks, write=False))
+    assert at_once == [[1, 2], [3], [4], [5], [6], [7]]
+    assert [each.event_pk for each in differences] == pks
+    assert not any(each.changes or each.problem or each.error for each in differences)
+
+
+def test_more_than_are_weighed_at_once_are_taken_in_steps(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 2)
+    pks = recorded(*(body(PrimaryKey=key) for key in range(5)))
+    Event.objects.update(entity="other")
+    differences = list(module.rebuild(iter(pks), write=True))
+    assert [(each.event_pk, places(each)) for each in differences] == [
+        (pk, ["entity"]) for pk in pks
+    ]
+    assert list(module.rebuild([], write=True)) == []
+
+
+@pytest.mark.parametrize("word", ["headers", "LENGTH("], ids=["read", "weighed"])
+def test_what_the_database_cannot_tell_of_one_it_tells_of_the_others(word):
+    pks = recorded(*(body(PrimaryKey=key) for key in range(3)))
+    Event.objects.update(entity="other")
+
+    def execute(run, sql, params, many, context):
+        if pks[1] in (params or ()) and (word in sql or "headers" in sql):
+            raise OperationalError("could not read block")
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(execute):
+        first, second, third = module.rebuild(pks, write=True)
+    assert (str(second.error), second.changes) == ("could not read block", ())
+    assert (places(first), places(third)) == (["entity"], ["entity"])
+    assert list(Event.objects.order_by("id").values_list("entity", flat=True)) == [
+        "contact",
+        "other",
+        "contact",
+    ]
+
+
+def test_no_value_is_in_what_a_traceback_shows(event):
+    Event.objects.update(webhook_name="secret")
+    assert "secret" not in repr(rebuild(event, write=False))

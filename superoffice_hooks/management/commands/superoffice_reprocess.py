@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -73,8 +72,9 @@ class Command(AgainCommand):
                     counts[LEFT] += 1
         progress = Progress(self.stdout, events.count(), options["verbosity"])
         try:
-            for pk in in_steps(events):
-                lines, result = _rebuilt(pk, options)
+            for difference in rebuild(in_steps(events), write=not options["dry_run"]):
+                lines = list(_lines(difference, values=options["verbosity"] > 1))
+                result = _result(difference)
                 progress.advance()
                 if lines and (result == LEFT or options["verbosity"]):
                     progress.clear()
@@ -95,22 +95,18 @@ class Command(AgainCommand):
             )
 
 
-def _rebuilt(pk: int, options: dict[str, Any]) -> tuple[list[str], str]:
-    """Rebuild one event, and return what to say of it and how to count it."""
-    try:
-        difference = rebuild(Event(pk=pk), write=not options["dry_run"])
-    except DatabaseError as error:
-        return [f"{_('event')} {pk}: {type(error).__name__}"], LEFT
-    lines = list(_lines(difference, values=options["verbosity"] > 1))
-    if difference.problem is not None:
-        return lines, LEFT
-    return lines, DIFFERS if difference.changes else SAME
+def _result(difference: Difference) -> str:
+    if difference.problem is not None or difference.error is not None:
+        return LEFT
+    return DIFFERS if difference.changes else SAME
 
 
 def _lines(difference: Difference, values: bool) -> Iterator[str]:
     """Yield what differs, or why that is unknown; without values unless they are asked for."""
     event = f"{_('event')} {difference.event_pk}"
-    if difference.problem is not None:
+    if difference.error is not None:
+        yield f"{event}: {type(difference.error).__name__}"
+    elif difference.problem is not None:
         detail = f": {difference.detail}" if difference.detail else ""
         yield f"{event}: {difference.problem.label}{detail}"
     elif values:
