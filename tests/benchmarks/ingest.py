@@ -18,7 +18,7 @@ from django.db.models import Model
 from tests.benchmarks import report
 from tests.benchmarks.bodies import Bodies, Body
 from tests.benchmarks.client import Run, drive, request
-from tests.benchmarks.processes import HAS_PROC, Server, cpu_seconds, spent
+from tests.benchmarks.processes import HAS_PROC, PLAIN, SHORT, Server, cpu_seconds, spent
 from tests.benchmarks.site import analyze, empty
 
 WARM_UP = 1.0  # seconds
@@ -34,12 +34,14 @@ class System:
     """One way to take deliveries: where they are posted, and into what they are stored.
 
     ``models`` are emptied before a run; a delivery becomes one row of the first of them.
+    ``application`` is what gunicorn loads.
     """
 
     name: str
     path: str
     models: tuple[type[Model], ...] = ()
     made: Callable[[int, Body], Made] | None = None
+    application: str = PLAIN
 
     def requests(self, bodies: Bodies, start: int, count: int) -> list[bytes]:
         """Return so many signed requests, from this number on."""
@@ -90,14 +92,16 @@ def systems(only: Sequence[str] = ()) -> list[System]:
     from tests.benchmarks.peers import models, stripe
     from tests.benchmarks.site import own_models
 
-    assert own_models()[0] is Event
+    webhook, own = reverse("superoffice_hooks:webhook"), tuple(own_models())
+    assert own[0] is Event
     rows = (models.PeerEvent, models.PeerChangedField, models.PeerFieldValue)
     found = [
         System("floor", "/floor/"),
         System("blob", "/blob/", (models.Blob,)),
         System("orm", "/orm/", rows),
         System("bulk", "/bulk/", rows),
-        System("superoffice_hooks", reverse("superoffice_hooks:webhook"), tuple(own_models())),
+        System("superoffice_hooks", webhook, own),
+        System("webhook_first", webhook, own, application=SHORT),
     ]
     if settings.HAS_AUDITLOG:
         from auditlog.models import LogEntry
@@ -108,9 +112,9 @@ def systems(only: Sequence[str] = ()) -> list[System]:
         from djstripe.models import WebhookEventTrigger
 
         stripe.prepare()
-        own = (StripeEvent, WebhookEventTrigger)
+        theirs = (StripeEvent, WebhookEventTrigger)
         found.append(
-            System("dj-stripe", stripe.PATH, own, lambda n, body: stripe.wrapped(n, body.raw))
+            System("dj-stripe", stripe.PATH, theirs, lambda n, body: stripe.wrapped(n, body.raw))
         )
     return [system for system in found if not only or system.name in only]
 
@@ -141,7 +145,13 @@ def measure(
             shuffled.shuffle(order)
         for system, threads in order:
             log = folder / f"{system.name}.log"
-            with Server(environment, log, workers=load.workers, threads=threads) as server:
+            with Server(
+                environment,
+                log,
+                workers=load.workers,
+                threads=threads,
+                application=system.application,
+            ) as server:
                 results.append(_play(system, server, load, load.seed + number))
     return results
 

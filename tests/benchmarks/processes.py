@@ -103,6 +103,9 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+PLAIN, SHORT = "django.core.wsgi:get_wsgi_application()", "tests.wsgi"  # what gunicorn loads
+
+
 class Server:
     """gunicorn on the loopback, each worker with a port of its own.
 
@@ -111,9 +114,16 @@ class Server:
     """
 
     def __init__(
-        self, environment: dict[str, str], log: Path, *, workers: int = 2, threads: int = 4
+        self,
+        environment: dict[str, str],
+        log: Path,
+        *,
+        workers: int = 2,
+        threads: int = 4,
+        application: str = PLAIN,
     ) -> None:
         self.environment, self.log = os.environ | environment, log
+        self.application = application
         self.workers, self.threads = workers, threads
         self.ports: list[int] = []
         self._started: list[subprocess.Popen[bytes]] = []
@@ -156,7 +166,7 @@ class Server:
             *(sys.executable, "-m", "gunicorn", f"--bind=127.0.0.1:{port}", "--workers=1"),
             *("--worker-class=gthread", f"--threads={self.threads}", "--keep-alive=75"),
             *("--log-level=error", "--graceful-timeout=5"),
-            "django.core.wsgi:get_wsgi_application()",
+            self.application,
         ]
         with self.log.open("ab") as log:
             process = subprocess.Popen(

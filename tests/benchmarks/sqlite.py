@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.benchmarks.ingest import Result
 
-COMPARED = ("orm", "superoffice_hooks")
+COMPARED = ("orm", "superoffice_hooks", "webhook_first")
 LOCKED = "database is locked"
 
 

@@ -44,7 +44,8 @@ def test_templates_repeat_values_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    ("part", "stored"), [("sqlite", {"orm": 20, "superoffice_hooks": 20}), ("memory", {})]
+    ("part", "stored"),
+    [("sqlite", {"orm": 20, "superoffice_hooks": 20, "webhook_first": 20}), ("memory", {})],
 )
 def test_what_posts_over_http_gets_200_for_every_row(part, stored, tmp_path):
     command = [sys.executable, "-m", "tests.benchmarks", part, "--events=20", "--rounds=1"]
