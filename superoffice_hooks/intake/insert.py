@@ -22,11 +22,6 @@ from django.db.models import Exists, Model, OuterRef
 from django.views.decorators.debug import sensitive_variables
 
 from superoffice_hooks.intake.deadline import Deadline, message_within, transaction_within
-from superoffice_hooks.intake.derived import (
-    changed_fields_of,
-    deleted_values_of,
-    related_records_of,
-)
 from superoffice_hooks.models import (
     ChangedField,
     DeletedValue,
@@ -337,44 +332,176 @@ _encode: Final = json.JSONEncoder(default=_as_text, ensure_ascii=False).encode
 
 # SQLite
 
+# A statement for each table, which reads the rows of all events from one JSON document. With
+# parameters for each row the thread would let others run after each, and nobody can write
+# meanwhile.
+_EVENTS: Final = """\
+INSERT INTO {event} ({event_columns})
+SELECT {event_values}
+FROM json_each(%s) AS given
+LEFT JOIN {event} AS teller ON teller.fingerprint = {fingerprint}
+WHERE true
+ON CONFLICT DO NOTHING
+RETURNING id, twin_of_id, event_id, context_identifier, name, primary_key
+"""
+_CHANGED_FIELDS: Final = """\
+INSERT INTO {changedfield} (event_id, position, name)
+SELECT told.key, change.key, change.value
+FROM json_each(%s) AS told, json_each(told.value) AS change
+"""
+_DELETED_VALUES: Final = """\
+INSERT INTO {deletedvalue} (event_id, name, value)
+SELECT told.key, deleted.key, deleted.value
+FROM json_each(%s) AS told, json_each(told.value) AS deleted
+"""
+_RELATED_RECORDS: Final = """\
+INSERT INTO {relatedrecord} (event_id, entity, primary_key, context_identifier, occurred_at)
+SELECT event.id, json_extract(record.value, '$[0]'), json_extract(record.value, '$[1]'),
+    event.context_identifier, event.occurred_at
+FROM json_each(%s) AS told
+CROSS JOIN {event} AS event ON event.id = CAST(told.key AS integer)
+CROSS JOIN json_each(told.value) AS record
+"""
+# JSON holds no bytes: the bodies stand one after another, and each row says where its own does.
+_DELIVERIES: Final = """\
+INSERT INTO {delivery} (event_id, body, {delivery_columns})
+SELECT {event_id}, substr(%s, {start}, {length}), {delivery_values}
+FROM json_each(%s) AS given
+WHERE true
+RETURNING event_id, id
+"""
+_DOCUMENTS: Final[dict[type[Model], str]] = {
+    Event: _EVENTS,
+    ChangedField: _CHANGED_FIELDS,
+    DeletedValue: _DELETED_VALUES,
+    RelatedRecord: _RELATED_RECORDS,
+    Delivery: _DELIVERIES,
+}
+
+
+class _Rows(NamedTuple):
+    """What a delivery and its event are to their columns, but for the event's id."""
+
+    place: int
+    new: NewEvent
+    event: dict[str, Any]
+    changed: Sequence[str]
+    deleted: dict[str, Any]
+    related: Sequence[tuple[str, int]]
+    delivery: dict[str, Any]
+    body: bytes
+
 
 @sensitive_variables()
-def _by_rows(connection: Any, news: Placed, deadline: Deadline | None) -> dict[int, Stored]:
-    """SQLite: a statement for each table; there is no round trip that could be spared.
+def _by_documents(connection: Any, news: Placed, deadline: Deadline | None) -> dict[int, Stored]:
+    """SQLite: one transaction, in which nothing is computed that can be before it.
 
-    Each sees what was written before it: a copy within ``news`` is a duplicate, and a twin linked.
+    A copy or a twin within ``news`` is written after what it is like: each sees what was written
+    before it.
     """
-    stored = {}
+    parts = []
+    while news:
+        apart = dict(_apart(news))
+        parts.append([_rows(connection, place, new) for place, new in apart.items()])
+        news = [(place, new) for place, new in news if place not in apart]
+    stored: dict[int, Stored] = {}
     with transaction_within(deadline, connection.alias), connection.cursor() as cursor:
-        for place, new in news:
-            event, delivery = Event(**new.event), Delivery(**new.delivery)
-            if event.fingerprint is not None:
-                cursor.execute(
-                    f"SELECT id FROM {_table(connection, Event)} WHERE fingerprint = %s",  # noqa: S608
-                    [event.fingerprint.hex],
-                )
-                if found := cursor.fetchone():
-                    event.twin_of_id, event.fingerprint = found[0], None
-            _write(connection, cursor, [event], "ON CONFLICT DO NOTHING RETURNING id")
-            found = cursor.fetchone()
-            if found is None:
-                event.pk, delivery.outcome = _copied(new, connection.alias), Outcome.DUPLICATE
-                if event.pk is None:
-                    continue
-            else:
-                event.pk = found[0]
-                for rows in (
-                    changed_fields_of(new.payload, event),
-                    deleted_values_of(new.payload, event),
-                    related_records_of(new.payload, event),
-                ):
-                    if rows:
-                        _write(connection, cursor, rows)
-            delivery.event_id = event.pk
-            _write(connection, cursor, [delivery], "RETURNING id")
-            pk = cursor.fetchone()[0]
-            stored[place] = Stored(event.pk, event.twin_of_id, pk, is_copy=found is None)
+        for part in parts:
+            stored |= _write(connection.alias, cursor, part)
+    return dict(sorted(stored.items()))
+
+
+@sensitive_variables()
+def _rows(connection: Any, place: int, new: NewEvent) -> _Rows:
+    payload = new.payload
+
+    def saved(model: type[Model], row: dict[str, Any]) -> dict[str, Any]:
+        return {
+            column.attname: column.get_db_prep_save(row[column.attname], connection)
+            for column in _given(model)
+        }
+
+    value = DeletedValue._meta.get_field("value")
+    delivery = saved(Delivery, new.delivery)
+    return _Rows(
+        place=place,
+        new=new,
+        event=saved(Event, new.event),
+        changed=payload.changes,
+        deleted={
+            name: value.get_db_prep_save(told, connection) for name, told in payload.values.items()
+        },
+        related=related_records(
+            payload.entity, payload.primary_key, payload.field_values, payload.values
+        ),
+        body=delivery.pop("body"),
+        delivery=delivery,
+    )
+
+
+@sensitive_variables()
+def _write(alias: str, cursor: CursorWrapper, part: Sequence[_Rows]) -> dict[int, Stored]:
+    """Write rows of which none is a copy or a twin of another."""
+    statements = _document_statements(alias)
+    cursor.execute(statements[Event], [_encode([list(rows.event.values()) for rows in part])])
+    ids = {tuple(key): (event, twin_of) for event, twin_of, *key in cursor.fetchall()}
+    new, brought = {}, {}
+    for rows in part:
+        event, twin_of = ids.get(_key(rows.event), (None, None))
+        if event is not None:
+            new[event] = rows
+            brought[event] = rows, twin_of
+        elif (event := _copied(rows.new, alias)) is not None:
+            rows.delivery["outcome"] = Outcome.DUPLICATE
+            brought[event] = rows, None
+    for model, document in (
+        (ChangedField, {event: rows.changed for event, rows in new.items() if rows.changed}),
+        (DeletedValue, {event: rows.deleted for event, rows in new.items() if rows.deleted}),
+        (RelatedRecord, {event: rows.related for event, rows in new.items() if rows.related}),
+    ):
+        if document:
+            cursor.execute(statements[model], [_encode(document)])
+    bodies, deliveries = bytearray(), []
+    for event, (rows, _) in brought.items():
+        place = len(bodies) + 1, len(rows.body)
+        bodies += rows.body
+        deliveries.append([event, *place, *rows.delivery.values()])
+    if not brought:
+        return {}
+    cursor.execute(statements[Delivery], [bodies, _encode(deliveries)])
+    stored = {}
+    for event, delivery in cursor.fetchall():
+        rows, twin_of = brought[event]
+        stored[rows.place] = Stored(event, twin_of, delivery, is_copy=event not in new)
     return stored
+
+
+@cache
+def _document_statements(alias: str) -> dict[type[Model], str]:
+    connection = connections[alias]
+    quote = connection.ops.quote_name
+    event = [column.column for column in _given(Event)]
+    delivery = [column.column for column in _given(Delivery) if column.column != "body"]
+    told = {name: _place(place) for place, name in enumerate(event)}
+    decided = {
+        "fingerprint": f"CASE WHEN teller.id IS NULL THEN {told['fingerprint']} END",
+        "twin_of_id": "teller.id",
+    }
+    names = {
+        "event_columns": ", ".join(map(quote, event)),
+        "event_values": ", ".join((told | decided).values()),
+        "fingerprint": told["fingerprint"],
+        "event_id": _place(0),
+        "start": _place(1),
+        "length": _place(2),
+        "delivery_columns": ", ".join(map(quote, delivery)),
+        "delivery_values": ", ".join(_place(3 + place) for place in range(len(delivery))),
+    } | {str(model._meta.model_name): _table(connection, model) for model in _DOCUMENTS}
+    return {model: statement.format(**names) for model, statement in _DOCUMENTS.items()}
+
+
+def _place(place: int) -> str:
+    return f"json_extract(given.value, '$[{place}]')"
 
 
 def _copied(new: NewEvent, alias: str) -> int | None:
@@ -387,31 +514,11 @@ def _copied(new: NewEvent, alias: str) -> int | None:
     return known.order_by().values_list("pk", flat=True).first()
 
 
-def _write(
-    connection: Any, cursor: CursorWrapper, rows: Sequence[Model], returning: str = ""
-) -> None:
-    """Insert rows of one table, or one that returns something."""
-    model = type(rows[0])
-    columns = [column for column in model._meta.concrete_fields if column.attname != "id"]
-    names = ", ".join(connection.ops.quote_name(column.column) for column in columns)
-    marks = ", ".join(["%s"] * len(columns))
-    into = f"{_table(connection, model)} ({names})"
-    statement = f"INSERT INTO {into} VALUES ({marks}) {returning}"  # noqa: S608  # our own names
-    values = [
-        [column.get_db_prep_save(getattr(row, column.attname), connection) for column in columns]
-        for row in rows
-    ]
-    if returning:
-        cursor.execute(statement, values[0])
-    else:
-        cursor.executemany(statement, values)
-
-
 def _table(connection: Any, model: type[Model]) -> str:
     return str(connection.ops.quote_name(model._meta.db_table))
 
 
 _WAYS: Final[dict[str, Callable[[Any, Placed, Deadline | None], dict[int, Stored]]]] = {
     "postgresql": _by_one_message,
-    "sqlite": _by_rows,
+    "sqlite": _by_documents,
 }
