@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from sqlite3 import SQLITE_BUSY
 from typing import Any, Final
 
 from django.db import Error, OperationalError, connections, transaction
@@ -20,6 +21,7 @@ from django.db import Error, OperationalError, connections, transaction
 GRACE: Final = 0.2  # seconds that the server has to say itself that the time is up
 TICK: Final = 0.05  # seconds between two looks at the clock
 CONNECT_TIMEOUT: Final = 2  # seconds, where the site sets none; psycopg takes no less
+ATTEMPT: Final = 5  # milliseconds in which SQLite looks every other one whether it may write
 REST: Final = 2.0  # seconds in which a database that has failed is left alone
 TRIAL: Final = 10.0  # seconds in which nobody else tries while one does
 
@@ -52,16 +54,30 @@ def transaction_within(deadline: Deadline | None, alias: str) -> Iterator[None]:
         line = None
         if deadline is not None:
             line = stack.enter_context(_limits(connections[alias], deadline))
-        stack.enter_context(transaction.atomic(using=alias, durable=True))
+        _begin(stack, deadline, alias)
         try:
-            if deadline is not None and connections[alias].vendor == "postgresql":
-                _limit_transaction(connections[alias], deadline)
+            limit = _TRANSACTION_LIMITS.get(connections[alias].vendor)
+            if deadline is not None and limit is not None:
+                limit(connections[alias], deadline)
             yield
         except BaseException:
             if line is not None and line.is_severed:
                 # Here, and not after the transaction: there Django would open another.
                 connections[alias].close()
             raise
+
+
+def _begin(stack: ExitStack, deadline: Deadline | None, alias: str) -> None:
+    """Begin the transaction, where SQLite's only writer is another as soon as that has ended."""
+    while True:
+        try:
+            stack.enter_context(transaction.atomic(using=alias, durable=True))
+        except OperationalError as error:
+            code = getattr(error.__cause__, "sqlite_errorcode", None)
+            if code != SQLITE_BUSY or deadline is None or deadline.remaining <= 0:
+                raise
+        else:
+            return
 
 
 @contextmanager
@@ -154,16 +170,30 @@ def _limit_mysql(connection: Any, deadline: Deadline) -> str:
 
 
 def _limit_sqlite(connection: Any, deadline: Deadline) -> str:
-    """Bound the waiting for the one writer; return what undoes it."""
+    """Bound one attempt to become the only writer; return what undoes it.
+
+    SQLite looks again after 1, 3, 8, 18 ms, at last every tenth of a second only: who is so late
+    finds another writer each time. Asked anew, it begins with 1 ms.
+    """
     with connection.cursor() as cursor:
         [before] = cursor.execute("PRAGMA busy_timeout").fetchone()
-        cursor.execute(f"PRAGMA busy_timeout = {max(1, int(deadline.remaining * 1000))}")
+        cursor.execute(f"PRAGMA busy_timeout = {ATTEMPT}")
     return f"PRAGMA busy_timeout = {before}"
+
+
+def _limit_sqlite_transaction(connection: Any, deadline: Deadline) -> None:
+    """Bound what a transaction that is not IMMEDIATE waits for, or a journal that is not WAL."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA busy_timeout = {_milliseconds(deadline)}")
 
 
 _SESSION_LIMITS: Final[dict[str, Callable[[Any, Deadline], str]]] = {
     "mysql": _limit_mysql,
     "sqlite": _limit_sqlite,
+}
+_TRANSACTION_LIMITS: Final[dict[str, Callable[[Any, Deadline], None]]] = {
+    "postgresql": _limit_transaction,
+    "sqlite": _limit_sqlite_transaction,
 }
 
 
