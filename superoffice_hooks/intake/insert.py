@@ -338,7 +338,7 @@ _encode: Final = json.JSONEncoder(default=_as_text, ensure_ascii=False).encode
 _EVENTS: Final = """\
 INSERT INTO {event} ({event_columns})
 SELECT {event_values}
-FROM json_each(%s) AS given
+FROM json_each(%(rows)s) AS given
 LEFT JOIN {event} AS teller ON teller.fingerprint = {fingerprint}
 WHERE true
 ON CONFLICT DO NOTHING
@@ -347,26 +347,26 @@ RETURNING id, twin_of_id, event_id, context_identifier, name, primary_key
 _CHANGED_FIELDS: Final = """\
 INSERT INTO {changedfield} (event_id, position, name)
 SELECT told.key, change.key, change.value
-FROM json_each(%s) AS told, json_each(told.value) AS change
+FROM json_each(%(rows)s) AS told, json_each(told.value) AS change
 """
 _DELETED_VALUES: Final = """\
 INSERT INTO {deletedvalue} (event_id, name, value)
 SELECT told.key, deleted.key, deleted.value
-FROM json_each(%s) AS told, json_each(told.value) AS deleted
+FROM json_each(%(rows)s) AS told, json_each(told.value) AS deleted
 """
 _RELATED_RECORDS: Final = """\
 INSERT INTO {relatedrecord} (event_id, entity, primary_key, context_identifier, occurred_at)
 SELECT event.id, json_extract(record.value, '$[0]'), json_extract(record.value, '$[1]'),
     event.context_identifier, event.occurred_at
-FROM json_each(%s) AS told
+FROM json_each(%(rows)s) AS told
 CROSS JOIN {event} AS event ON event.id = CAST(told.key AS integer)
 CROSS JOIN json_each(told.value) AS record
 """
 # JSON holds no bytes: the bodies stand one after another, and each row says where its own does.
 _DELIVERIES: Final = """\
 INSERT INTO {delivery} (event_id, body, {delivery_columns})
-SELECT {event_id}, substr(%s, {start}, {length}), {delivery_values}
-FROM json_each(%s) AS given
+SELECT {event_id}, substr(%(bodies)s, {start}, {length}), {delivery_values}
+FROM json_each(%(rows)s) AS given
 WHERE true
 RETURNING event_id, id
 """
@@ -443,7 +443,8 @@ def _rows(connection: Any, place: int, new: NewEvent) -> _Rows:
 def _write(alias: str, cursor: CursorWrapper, part: Sequence[_Rows]) -> dict[int, Stored]:
     """Write rows of which none is a copy or a twin of another."""
     statements = _document_statements(alias)
-    cursor.execute(statements[Event], [_encode([list(rows.event.values()) for rows in part])])
+    events = [list(rows.event.values()) for rows in part]
+    cursor.execute(statements[Event], {"rows": _encode(events)})
     ids = {tuple(key): (event, twin_of) for event, twin_of, *key in cursor.fetchall()}
     new, brought = {}, {}
     for rows in part:
@@ -460,7 +461,7 @@ def _write(alias: str, cursor: CursorWrapper, part: Sequence[_Rows]) -> dict[int
         (RelatedRecord, {event: rows.related for event, rows in new.items() if rows.related}),
     ):
         if document:
-            cursor.execute(statements[model], [_encode(document)])
+            cursor.execute(statements[model], {"rows": _encode(document)})
     bodies, deliveries = bytearray(), []
     for event, (rows, _) in brought.items():
         place = len(bodies) + 1, len(rows.body)
@@ -468,7 +469,7 @@ def _write(alias: str, cursor: CursorWrapper, part: Sequence[_Rows]) -> dict[int
         deliveries.append([event, *place, *rows.delivery.values()])
     if not brought:
         return {}
-    cursor.execute(statements[Delivery], [bodies, _encode(deliveries)])
+    cursor.execute(statements[Delivery], {"rows": _encode(deliveries), "bodies": bodies})
     stored = {}
     for event, delivery in cursor.fetchall():
         rows, twin_of = brought[event]
