@@ -21,7 +21,7 @@ from django.db import Error, OperationalError, connections, transaction
 GRACE: Final = 0.2  # seconds that the server has to say itself that the time is up
 TICK: Final = 0.05  # seconds between two looks at the clock
 CONNECT_TIMEOUT: Final = 2  # seconds, where the site sets none; psycopg takes no less
-ATTEMPT: Final = 5  # milliseconds in which SQLite looks every other one whether it may write
+ATTEMPT: Final = 5  # milliseconds of each attempt to become SQLite's only writer
 REST: Final = 2.0  # seconds in which a database that has failed is left alone
 TRIAL: Final = 10.0  # seconds in which nobody else tries while one does
 
@@ -68,12 +68,12 @@ def transaction_within(deadline: Deadline | None, alias: str) -> Iterator[None]:
 
 
 def _begin(stack: ExitStack, deadline: Deadline | None, alias: str) -> None:
-    """Begin the transaction, where SQLite's only writer is another as soon as that has ended."""
+    """Begin the transaction; on SQLite as soon as no other writes, asking until the deadline."""
     while True:
         try:
             stack.enter_context(transaction.atomic(using=alias, durable=True))
         except OperationalError as error:
-            code = getattr(error.__cause__, "sqlite_errorcode", None)
+            code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF  # without the details
             if code != SQLITE_BUSY or deadline is None or deadline.remaining <= 0:
                 raise
         else:
@@ -172,8 +172,8 @@ def _limit_mysql(connection: Any, deadline: Deadline) -> str:
 def _limit_sqlite(connection: Any, deadline: Deadline) -> str:
     """Bound one attempt to become the only writer; return what undoes it.
 
-    SQLite looks again after 1, 3, 8, 18 ms, at last every tenth of a second only: who is so late
-    finds another writer each time. Asked anew, it begins with 1 ms.
+    SQLite looks after 1, 3, 8, 18 ms and so on, at last each tenth of a second: who has waited for
+    long comes between two others only by chance. Asked anew, it begins with 1 ms.
     """
     with connection.cursor() as cursor:
         [before] = cursor.execute("PRAGMA busy_timeout").fetchone()
@@ -182,7 +182,7 @@ def _limit_sqlite(connection: Any, deadline: Deadline) -> str:
 
 
 def _limit_sqlite_transaction(connection: Any, deadline: Deadline) -> None:
-    """Bound what a transaction that is not IMMEDIATE waits for, or a journal that is not WAL."""
+    """Bound what it waits for where BEGIN was not IMMEDIATE, or the journal is not WAL."""
     with connection.cursor() as cursor:
         cursor.execute(f"PRAGMA busy_timeout = {_milliseconds(deadline)}")
 

@@ -1,14 +1,15 @@
 """Deliveries that arrive together are written together: by one transaction, and one flush to disk.
 
-Whoever comes first writes, on its own connection, what waits by then; those that come meanwhile
-are written together by the next. There is no thread of its own, nothing waits for company, and a
-delivery that comes alone is written alone. Nobody is told anything before the commit. Whatever goes
-wrong, each can still be written by itself: so nobody waits for its turn, or for the database, for
-longer than half of its time.
+Whoever comes first writes, on its own connection, what waits when the database can take it; those
+that come later are written together by the next. There is no thread of its own, nothing waits for
+company, and a delivery that comes alone is written alone. Nobody is told anything before the
+commit. Whatever goes wrong, each can still be written by itself: so nobody waits for its turn, or
+for the database, for longer than half of its time.
 """
 
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any, Final
 
 from django.db import DatabaseError, OperationalError, connections
@@ -91,11 +92,9 @@ class GroupCommit:
         stored: dict[int, Delivery] = {}
         error: BaseException | None = None
         try:
-            with self._lock:
-                batch, self._queue = self._queue[:MOST], self._queue[MOST:]
-            stored = insert([waiting.new for waiting in batch], self._alias, mine.soon)
+            stored = insert(self._take(batch), self._alias, mine.soon)
         except Exception as failure:  # each tries alone then, and tells what it is
-            error = failure
+            error = mine.error = failure
         except BaseException as failure:
             error = failure
             raise
@@ -105,6 +104,13 @@ class GroupCommit:
                 if waiting is not mine:
                     waiting.woken.set()
             self._leave(mine)
+
+    def _take(self, batch: list[_Waiting]) -> Iterator[NewEvent]:
+        """Take what waits into the batch when the first is asked for: when it can be written."""
+        with self._lock:
+            batch[:], self._queue = self._queue[:MOST], self._queue[MOST:]
+        for waiting in batch:
+            yield waiting.new
 
     def _leave(self, mine: _Waiting) -> None:
         """Be neither in the queue nor at its head, and wake the next to write, if one waits."""

@@ -6,12 +6,13 @@ the same rows.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
+from itertools import tee
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 from weakref import WeakSet
@@ -75,9 +76,10 @@ def _is_psycopg_3() -> bool:
 
 
 @sensitive_variables()
-def insert(news: Sequence[NewEvent], alias: str, deadline: Deadline | None) -> dict[int, Delivery]:
+def insert(news: Iterable[NewEvent], alias: str, deadline: Deadline | None) -> dict[int, Delivery]:
     """Store those that are new with all their rows, in one transaction.
 
+    ``news`` is read when the database can take them: on SQLite when nobody else writes.
     Returns their deliveries, with their events, by their places in ``news``; twins of stored events
     are linked. What is recorded already from the same bytes is returned as a duplicate, without its
     event. Nothing is stored of those whose key is known from other bytes, of this very arrival if
@@ -86,8 +88,10 @@ def insert(news: Sequence[NewEvent], alias: str, deadline: Deadline | None) -> d
     where the database cannot take them: then none is stored.
     """
     connection = connections[alias]
-    stored = _WAYS[connection.vendor](connection, list(enumerate(news)), deadline)
-    return {place: _instance(news[place], alias, ids) for place, ids in stored.items()}
+    news, read = tee(news)
+    stored = _WAYS[connection.vendor](connection, enumerate(news), deadline)
+    given = list(read)
+    return {place: _instance(given[place], alias, ids) for place, ids in stored.items()}
 
 
 def _key(event: dict[str, Any]) -> tuple[Any, ...]:
@@ -110,7 +114,7 @@ def _instance(new: NewEvent, alias: str, stored: "Stored") -> Delivery:
 _EVENT: Final = [column.attname for column in Event._meta.concrete_fields]
 _DELIVERY: Final = [column.attname for column in Delivery._meta.concrete_fields]
 
-Placed = Sequence[tuple[int, NewEvent]]
+Placed = Iterable[tuple[int, NewEvent]]
 
 
 class Stored(NamedTuple):
@@ -217,7 +221,7 @@ def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) ->
         return _returned(cursor)
 
 
-def _apart(news: Placed) -> Placed:
+def _apart(news: Placed) -> list[tuple[int, NewEvent]]:
     """Return those of which one statement can store each: no copy or twin of one before."""
     taken: set[Any] = set()
     apart = []
@@ -332,9 +336,9 @@ _encode: Final = json.JSONEncoder(default=_as_text, ensure_ascii=False).encode
 
 # SQLite
 
-# A statement for each table, which reads the rows of all events from one JSON document. With
-# parameters for each row the thread would let others run after each, and nobody can write
-# meanwhile.
+# A statement for each table reads the rows of all events from one JSON document: others of this
+# process run between two steps, of which executemany has one for each row, and meanwhile nobody
+# else can write.
 _EVENTS: Final = """\
 INSERT INTO {event} ({event_columns})
 SELECT {event_values}
@@ -362,10 +366,14 @@ FROM json_each(%(rows)s) AS told
 CROSS JOIN {event} AS event ON event.id = CAST(told.key AS integer)
 CROSS JOIN json_each(told.value) AS record
 """
-# JSON holds no bytes: the bodies stand one after another, and each row says where its own does.
+# JSON holds no bytes: the bodies are one BLOB, and each row says where its own begins and how long
+# it is.
 _DELIVERIES: Final = """\
 INSERT INTO {delivery} (event_id, body, {delivery_columns})
-SELECT {event_id}, substr(%(bodies)s, {start}, {length}), {delivery_values}
+SELECT
+    json_extract(given.value, '$[0]'),
+    substr(%(bodies)s, json_extract(given.value, '$[1]'), json_extract(given.value, '$[2]')),
+    {delivery_values}
 FROM json_each(%(rows)s) AS given
 WHERE true
 RETURNING event_id, id
@@ -380,10 +388,8 @@ _DOCUMENTS: Final[dict[type[Model], str]] = {
 
 
 class _Rows(NamedTuple):
-    """What a delivery and its event are to their columns, but for the event's id."""
+    """What the columns of all tables take of a delivery that may bring a new event."""
 
-    place: int
-    new: NewEvent
     event: dict[str, Any]
     changed: Sequence[str]
     deleted: dict[str, Any]
@@ -394,39 +400,66 @@ class _Rows(NamedTuple):
 
 @sensitive_variables()
 def _by_documents(connection: Any, news: Placed, deadline: Deadline | None) -> dict[int, Stored]:
-    """SQLite: one transaction, in which nothing is computed that can be before it.
+    """SQLite: a statement for each table; there is no round trip that could be spared.
 
     A copy or a twin within ``news`` is written after what it is like: each sees what was written
     before it.
     """
-    parts = []
-    while news:
-        apart = dict(_apart(news))
-        parts.append([_rows(connection, place, new) for place, new in apart.items()])
-        news = [(place, new) for place, new in news if place not in apart]
-    stored: dict[int, Stored] = {}
+    stored = {}
     with transaction_within(deadline, connection.alias), connection.cursor() as cursor:
-        for part in parts:
-            stored |= _write(connection.alias, cursor, part)
+        left = dict(news)
+        while left:
+            apart = dict(_apart(left.items()))
+            stored |= _write(connection, cursor, apart)
+            left = {place: new for place, new in left.items() if place not in apart}
     return dict(sorted(stored.items()))
 
 
 @sensitive_variables()
-def _rows(connection: Any, place: int, new: NewEvent) -> _Rows:
-    payload = new.payload
+def _write(connection: Any, cursor: CursorWrapper, news: dict[int, NewEvent]) -> dict[int, Stored]:
+    """Write some of which none is a copy or a twin of another."""
+    insert_into = _document_statements(connection.alias)
+    rows = {place: _rows(connection, new) for place, new in news.items()}
+    events = [list(row.event.values()) for row in rows.values()]
+    cursor.execute(insert_into[Event], {"rows": _encode(events)})
+    ids = {tuple(key): (event, twin_of) for event, twin_of, *key in cursor.fetchall()}
+    new: dict[int, _Rows] = {}
+    brought: dict[int, tuple[int, int | None]] = {}
+    for place, row in rows.items():
+        event, twin_of = ids.get(_key(row.event), (None, None))
+        if event is not None:
+            new[event] = row
+        else:
+            event = _copied(news[place], connection.alias)
+            row.delivery["outcome"] = Outcome.DUPLICATE
+        if event is not None:
+            brought[event] = place, twin_of
+    for model, document in (
+        (ChangedField, {event: row.changed for event, row in new.items() if row.changed}),
+        (DeletedValue, {event: row.deleted for event, row in new.items() if row.deleted}),
+        (RelatedRecord, {event: row.related for event, row in new.items() if row.related}),
+    ):
+        if document:
+            cursor.execute(insert_into[model], {"rows": _encode(document)})
+    deliveries, bodies = [], bytearray()
+    for event, (place, _) in brought.items():
+        row = rows[place]
+        deliveries.append([event, len(bodies) + 1, len(row.body), *row.delivery.values()])
+        bodies += row.body
+    cursor.execute(insert_into[Delivery], {"rows": _encode(deliveries), "bodies": bodies})
+    stored = {}
+    for event, delivery in cursor.fetchall():
+        place, twin_of = brought[event]
+        stored[place] = Stored(event, twin_of, delivery, is_copy=event not in new)
+    return stored
 
-    def saved(model: type[Model], row: dict[str, Any]) -> dict[str, Any]:
-        return {
-            column.attname: column.get_db_prep_save(row[column.attname], connection)
-            for column in _given(model)
-        }
 
-    value = DeletedValue._meta.get_field("value")
-    delivery = saved(Delivery, new.delivery)
+@sensitive_variables()
+def _rows(connection: Any, new: NewEvent) -> _Rows:
+    payload, value = new.payload, DeletedValue._meta.get_field("value")
+    delivery = _saved(connection, Delivery, new.delivery)
     return _Rows(
-        place=place,
-        new=new,
-        event=saved(Event, new.event),
+        event=_saved(connection, Event, new.event),
         changed=payload.changes,
         deleted={
             name: value.get_db_prep_save(told, connection) for name, told in payload.values.items()
@@ -439,42 +472,12 @@ def _rows(connection: Any, place: int, new: NewEvent) -> _Rows:
     )
 
 
-@sensitive_variables()
-def _write(alias: str, cursor: CursorWrapper, part: Sequence[_Rows]) -> dict[int, Stored]:
-    """Write rows of which none is a copy or a twin of another."""
-    statements = _document_statements(alias)
-    events = [list(rows.event.values()) for rows in part]
-    cursor.execute(statements[Event], {"rows": _encode(events)})
-    ids = {tuple(key): (event, twin_of) for event, twin_of, *key in cursor.fetchall()}
-    new, brought = {}, {}
-    for rows in part:
-        event, twin_of = ids.get(_key(rows.event), (None, None))
-        if event is not None:
-            new[event] = rows
-            brought[event] = rows, twin_of
-        elif (event := _copied(rows.new, alias)) is not None:
-            rows.delivery["outcome"] = Outcome.DUPLICATE
-            brought[event] = rows, None
-    for model, document in (
-        (ChangedField, {event: rows.changed for event, rows in new.items() if rows.changed}),
-        (DeletedValue, {event: rows.deleted for event, rows in new.items() if rows.deleted}),
-        (RelatedRecord, {event: rows.related for event, rows in new.items() if rows.related}),
-    ):
-        if document:
-            cursor.execute(statements[model], {"rows": _encode(document)})
-    bodies, deliveries = bytearray(), []
-    for event, (rows, _) in brought.items():
-        place = len(bodies) + 1, len(rows.body)
-        bodies += rows.body
-        deliveries.append([event, *place, *rows.delivery.values()])
-    if not brought:
-        return {}
-    cursor.execute(statements[Delivery], {"rows": _encode(deliveries), "bodies": bodies})
-    stored = {}
-    for event, delivery in cursor.fetchall():
-        rows, twin_of = brought[event]
-        stored[rows.place] = Stored(event, twin_of, delivery, is_copy=event not in new)
-    return stored
+def _saved(connection: Any, model: type[Model], row: dict[str, Any]) -> dict[str, Any]:
+    """Return what the columns take, by the names of the fields."""
+    return {
+        column.attname: column.get_db_prep_save(row[column.attname], connection)
+        for column in _given(model)
+    }
 
 
 @cache
@@ -492,12 +495,10 @@ def _document_statements(alias: str) -> dict[type[Model], str]:
         "event_columns": ", ".join(map(quote, event)),
         "event_values": ", ".join((told | decided).values()),
         "fingerprint": told["fingerprint"],
-        "event_id": _place(0),
-        "start": _place(1),
-        "length": _place(2),
         "delivery_columns": ", ".join(map(quote, delivery)),
         "delivery_values": ", ".join(_place(3 + place) for place in range(len(delivery))),
-    } | {str(model._meta.model_name): _table(connection, model) for model in _DOCUMENTS}
+        **{str(model._meta.model_name): _table(connection, model) for model in _DOCUMENTS},
+    }
     return {model: statement.format(**names) for model, statement in _DOCUMENTS.items()}
 
 

@@ -148,6 +148,40 @@ def test_within_the_transaction_the_server_is_bound(spool):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="there is more than one writer")
+def test_the_only_writers_place_is_asked_for_often(writer):
+    """Else who has waited for long looks seldom, and finds another writer each time."""
+    writer.hold(body())
+    waited = []
+
+    def note(run, sql, params, many, context):
+        if sql.startswith("BEGIN"):
+            waited.append(limits()[0])
+            if len(waited) == 4:
+                writer.let_go()
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(note), transaction_within(Deadline.after(9), "default"):
+        assert limits()[0] > 1000
+    assert waited == [deadline_module.ATTEMPT] * 4
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="there is more than one writer")
+def test_the_only_writers_place_is_asked_for_until_the_deadline(writer):
+    writer.hold(body())
+    began = time.monotonic()
+    with (
+        pytest.raises(OperationalError, match="locked"),
+        transaction_within(Deadline.after(0.1), "default"),
+    ):
+        raise AssertionError
+    assert time.monotonic() - began >= 0.1
+    writer.let_go()
+    assert limits()[0] > 1000
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_server_that_says_nothing_is_left_by_the_deadline():
     def wait():
         with transaction_within(Deadline.after(0.05), "default"), connection.cursor() as cursor:

@@ -39,6 +39,7 @@ def group(monkeypatch):
     group.go, group.busy = threading.Event(), threading.Event()
 
     def write(news, alias, deadline):
+        news = list(news)
         group.written.append([item.name for item in news])
         if group.hold:
             group.hold = False
@@ -106,6 +107,45 @@ def test_those_who_wait_are_written_together_by_the_next(group):
     assert group.written == [["first"], ["a", "b", "c"]]
     assert [caller.result for caller in waiting] == ["a", None, "c"]
     assert group.insert(Item("later"), None)
+
+
+def test_those_who_come_before_the_database_can_take_it_are_written_at_once(group, monkeypatch):
+    write, can = group_commit.insert, threading.Event()
+
+    def write_later(news, alias, deadline):
+        assert can.wait(30)
+        return write(news, alias, deadline)
+
+    monkeypatch.setattr(group_commit, "insert", write_later)
+    callers = [Caller(group, name) for name in range(3)]
+    while len(group._queue) < 3:
+        pass
+    can.set()
+    finish(*callers)
+    [written] = group.written
+    assert sorted(written) == [caller.result for caller in callers] == [0, 1, 2]
+
+
+def test_where_the_database_never_can_only_the_one_who_asked_is_told(group, monkeypatch):
+    write, can = group_commit.insert, threading.Event()
+
+    def refuse(news, alias, deadline):
+        monkeypatch.setattr(group_commit, "insert", write)
+        assert can.wait(30)
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(group_commit, "insert", refuse)
+    first = Caller(group, "first")
+    while not group._queue:
+        pass
+    second = Caller(group, "second")
+    while len(group._queue) < 2:
+        pass
+    can.set()
+    finish(first, second)
+    assert isinstance(first.result, OperationalError)
+    assert second.result == "second"
+    assert group.written == [["second"]]
 
 
 def test_no_more_than_so_many_at_once(group):
@@ -302,6 +342,7 @@ def test_deliveries_at_the_same_moment_share_a_transaction(monkeypatch):
     sizes, write = [], group_commit.insert
 
     def insert_slowly(news, alias, deadline):
+        news = list(news)
         sizes.append(len(news))
         if len(sizes) == 1:
             assert all_wait.wait(30)
@@ -337,6 +378,7 @@ def test_one_that_the_database_refuses_costs_the_others_nothing(monkeypatch):
     write = group_commit.insert
 
     def refuse(news, alias, deadline):
+        news = list(news)
         if any(item.payload.primary_key == 13 for item in news):
             raise DataError("out of range")
         return write(news, alias, deadline)
