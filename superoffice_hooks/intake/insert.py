@@ -395,7 +395,7 @@ class _Rows(NamedTuple):
     deleted: dict[str, Any]
     related: Sequence[tuple[str, int]]
     delivery: dict[str, Any]
-    body: bytes
+    body: memoryview
 
 
 @sensitive_variables()
@@ -405,7 +405,7 @@ def _by_documents(connection: Any, news: Placed, deadline: Deadline | None) -> d
     A copy or a twin within ``news`` is written after what it is like: each sees what was written
     before it.
     """
-    stored = {}
+    stored: dict[int, Stored] = {}
     with transaction_within(deadline, connection.alias), connection.cursor() as cursor:
         left = dict(news)
         while left:
@@ -441,7 +441,7 @@ def _write(connection: Any, cursor: CursorWrapper, news: dict[int, NewEvent]) ->
     ):
         if document:
             cursor.execute(insert_into[model], {"rows": _encode(document)})
-    deliveries, bodies = [], bytearray()
+    deliveries, bodies = [], b""
     for event, (place, _) in brought.items():
         row = rows[place]
         deliveries.append([event, len(bodies) + 1, len(row.body), *row.delivery.values()])

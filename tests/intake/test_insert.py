@@ -71,6 +71,7 @@ BODIES = {
         body(Changes=..., FieldValues=..., WebhookName=..., ContextIdentifier=..., Entity=...)
     ),
     "names without rows": encode(body(Changes=[], Values={}, FieldValues={})),
+    "the largest numbers": encode(body(PrimaryKey=2**63 - 1, ChangedByAssociateId=-(2**63))),
     "a thousand names": encode(body(Changes=[f"field{n}" for n in range(1000)])),
 }
 
@@ -169,6 +170,27 @@ def test_a_copy_within_a_batch_is_a_duplicate_at_once_or_later():
     assert stored == (["recorded", "duplicate"] if connection.vendor == "sqlite" else ["recorded"])
     assert Event.objects.count() == 1
     assert Delivery.objects.count() == len(stored)
+
+
+@together
+@pytest.mark.django_db(transaction=True)
+def test_of_copies_within_a_batch_each_has_its_own_bytes():
+    """However the others between are stored."""
+    first, other = new(PrimaryKey=2), new(PrimaryKey=3, FieldValues={"name": "x" * 900})
+    copies = [deepcopy(first), deepcopy(first)]
+    for endpoint, copy in zip(("beta", "gamma"), copies, strict=True):
+        copy.delivery["endpoint"] = endpoint
+    batch = [copies[0], other, first, copies[1]]
+    stored = insert(batch, "default", Deadline.after(9))
+    assert list(stored) == ([0, 1, 2, 3] if connection.vendor == "sqlite" else [0, 1])
+    for place, delivery in stored.items():
+        row = Delivery.objects.get(pk=delivery.pk)
+        assert (row.endpoint, row.body) == (
+            batch[place].delivery["endpoint"],
+            batch[place].delivery["body"],
+        )
+        assert row.event.primary_key == batch[place].payload.primary_key
+    assert Event.objects.count() == 2
 
 
 @together
