@@ -69,15 +69,29 @@ def transaction_within(deadline: Deadline | None, alias: str) -> Iterator[None]:
 
 def _begin(stack: ExitStack, deadline: Deadline | None, alias: str) -> None:
     """Begin the transaction; on SQLite as soon as no other writes, asking until the deadline."""
-    while True:
-        try:
-            stack.enter_context(transaction.atomic(using=alias, durable=True))
-        except OperationalError as error:
-            code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF  # without the details
-            if code != SQLITE_BUSY or deadline is None or deadline.remaining <= 0:
-                raise
-        else:
-            return
+    if deadline is None or connections[alias].vendor != "sqlite":
+        stack.enter_context(transaction.atomic(using=alias, durable=True))
+        return
+    # One thread asks: several would keep the one that writes from running.
+    if not _asking.acquire(timeout=max(0.0, deadline.remaining)):
+        raise OperationalError("Others of this process wait to write: database is locked")
+    try:
+        while True:
+            try:
+                stack.enter_context(transaction.atomic(using=alias, durable=True))
+            except OperationalError as error:
+                code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF  # without the details
+                if code != SQLITE_BUSY or deadline.remaining <= 0:
+                    raise
+            else:
+                return
+    finally:
+        _asking.release()
+
+
+_asking: Final = threading.Lock()
+# Whoever asks in the parent is not there to let go in the child.
+getattr(os, "register_at_fork", dict)(after_in_child=_asking._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 @contextmanager
