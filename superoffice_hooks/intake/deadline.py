@@ -73,7 +73,8 @@ def _begin(stack: ExitStack, deadline: Deadline | None, alias: str) -> None:
         stack.enter_context(transaction.atomic(using=alias, durable=True))
         return
     # One thread asks: several would keep the one that writes from running.
-    if not _asking.acquire(timeout=max(0.0, deadline.remaining)):
+    asking = _asking.setdefault(alias, threading.Lock())
+    if not asking.acquire(timeout=max(0.0, deadline.remaining)):
         raise OperationalError("Others of this process wait to write: database is locked")
     try:
         while True:
@@ -86,12 +87,12 @@ def _begin(stack: ExitStack, deadline: Deadline | None, alias: str) -> None:
             else:
                 return
     finally:
-        _asking.release()
+        asking.release()
 
 
-_asking: Final = threading.Lock()
+_asking: Final[dict[str, threading.Lock]] = {}
 # Whoever asks in the parent is not there to let go in the child.
-getattr(os, "register_at_fork", dict)(after_in_child=_asking._at_fork_reinit)  # type: ignore[attr-defined]
+getattr(os, "register_at_fork", dict)(after_in_child=_asking.clear)  # Windows knows no forks
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What the database may take, and what becomes of a delivery that it does not take in time."""
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -179,6 +180,39 @@ def test_the_only_writers_place_is_asked_for_until_the_deadline(writer):
     assert time.monotonic() - began >= 0.1
     writer.let_go()
     assert limits()[0] > 1000
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="there is more than one writer")
+def test_one_thread_asks_and_the_others_wait_for_it_until_the_deadline(monkeypatch):
+    asking = threading.Lock()
+    monkeypatch.setitem(deadline_module._asking, "default", asking)
+    with asking:
+        refused = pytest.raises(OperationalError, match="Others of this process wait to write")
+        with refused, transaction_within(Deadline.after(0.05), "default"):
+            raise AssertionError
+    with transaction_within(Deadline.after(9), "default"):
+        assert not asking.locked()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="there is more than one writer")
+def test_what_is_no_other_writer_is_not_waited_for():
+    begun = []
+
+    def fail(run, sql, params, many, context):
+        begun.append(sql.startswith("BEGIN"))
+        if begun[-1]:
+            raise OperationalError("disk I/O error")
+        return run(sql, params, many, context)
+
+    with (
+        connection.execute_wrapper(fail),
+        pytest.raises(OperationalError, match="disk"),
+        transaction_within(Deadline.after(9), "default"),
+    ):
+        raise AssertionError
+    assert begun.count(True) == 1
 
 
 @pytest.mark.django_db(transaction=True)
