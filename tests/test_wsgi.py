@@ -10,19 +10,42 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.test import RequestFactory
-from django.urls import set_script_prefix
+from django.urls import include, path, set_script_prefix
+from django.utils import timezone, translation
+from django.utils.translation import get_language
+from django.views.decorators.cache import never_cache
 
+from superoffice_hooks.intake.view import webhook
 from superoffice_hooks.models import Delivery
+from superoffice_hooks.signals import event_recorded
 from superoffice_hooks.wire.signature import sign
-from superoffice_hooks.wsgi import webhook_first
+from superoffice_hooks.wsgi import _endpoint_at, webhook_first
 from tests.builders import URL, body, encode
 
 pytestmark = pytest.mark.django_db
+
+wrapped = never_cache(webhook)  # what a site may put around the view: its URL leads elsewhere then
+urlpatterns = [
+    path(
+        "büro/",
+        include(
+            (
+                [
+                    path("webhook/", webhook, name="webhook"),
+                    path("webhook/wrapped/", wrapped),
+                    path("webhook/named/", webhook, {"endpoint": "acme"}),
+                ],
+                "superoffice_hooks",
+            )
+        ),
+    ),
+]
 
 
 @pytest.fixture(autouse=True)
 def _one_connection():
     """The connection outlives the request, as with Django's test client: it is the test's."""
+    _endpoint_at.cache_clear()
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield
@@ -30,13 +53,13 @@ def _one_connection():
         signal.connect(close_old_connections)
 
 
-def ask(application, path=URL, method="POST", **environ):
+def ask(application, url=URL, method="POST", **environ):
     """Send a delivery; return the status line, the headers and the body of the answer."""
     raw = encode(body())
     headers = {"X-SuperOffice-Signature": sign(raw, settings.SECRET)}
-    request = RequestFactory().generic(method, path, raw, headers=headers, **environ)
+    request = RequestFactory().generic(method, url, raw, headers=headers)
     told = []
-    response = application(request.environ, lambda *line: told.append(line))
+    response = application(request.environ | environ, lambda *line: told.append(line))
     content = b"".join(response)
     if hasattr(response, "close"):
         response.close()
@@ -110,6 +133,39 @@ def test_a_site_below_a_prefix_of_the_server():
         set_script_prefix("/")
     assert ask(application, SCRIPT_NAME="/crm")[0] == "200 OK"
     assert ask(application, f"/crm{URL}")[0] == "204 the site"
+
+
+@pytest.mark.urls(__name__)
+def test_where_the_site_leads_to_its_own_view_the_site_answers(settings):
+    settings.SUPEROFFICE_HOOKS = {"ENDPOINTS": {"acme": {"SECRETS": [settings.SECRET]}}}
+    application = webhook_first(site)
+    its_own = "/büro/webhook/wrapped/".encode().decode("latin-1")
+    assert ask(application, PATH_INFO=its_own)[0] == "204 the site"
+    assert not Delivery.objects.exists()
+    named = "/büro/webhook/named/".encode().decode("latin-1")
+    assert ask(application, PATH_INFO=named)[0] == "200 OK"
+    assert [delivery.endpoint for delivery in Delivery.objects.all()] == ["acme"]
+
+
+def test_the_reader_before_leaves_neither_language_nor_time_zone():
+    seen = []
+
+    def note(**kwargs):
+        seen.append((get_language(), timezone.get_current_timezone_name()))
+
+    event_recorded.connect(note)
+    try:
+        with translation.override("nb"), timezone.override("Asia/Tokyo"):
+            ask(webhook_first(site))
+    finally:
+        event_recorded.disconnect(note)
+    assert seen == [(settings.LANGUAGE_CODE, settings.TIME_ZONE)]
+
+
+def test_a_server_that_tells_no_path_asks_for_the_root():
+    told = []
+    webhook_first(site)({"REQUEST_METHOD": "POST"}, lambda *line: told.append(line))
+    assert told == [("204 the site", [])]
 
 
 def test_the_request_is_begun_and_finished():

@@ -29,9 +29,10 @@ class SummaryView(TrailView, GenericAPIView[Event]):
     """How many changes there are in a period by day, action, entity, associate and tenant.
 
     The period is from ``occurred_at_after``, by default 30 days before its end, to
-    ``occurred_at_before``, by default now: at most 366 days. The newest 100,000 events are
-    counted, and of actions, entities, associates and tenants the 100 busiest given. What told a
-    change again, a twin, is counted only where ``is_twin``, ``webhook_name`` or ``event_id`` asks.
+    ``occurred_at_before``, by default now: at most 366 days. Of more than 100,000
+    events, twins among them, the newest are counted, and of actions, entities, associates and
+    tenants the 100 busiest given. What told a change again, a twin, is counted only where
+    ``is_twin``, ``webhook_name`` or ``event_id`` asks.
     """
 
     queryset = Event.objects.all()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -121,8 +122,12 @@ def _webhook_url() -> str:
 
 def _reversed() -> str:
     # Of the whole site, reverse() would compile every pattern that it has: at every start.
-    urlconf: Any = _webhooks(get_resolver().url_patterns)
-    return reverse("superoffice_hooks:webhook", urlconf)
+    return reverse("superoffice_hooks:webhook", _webhooks_of(get_resolver()))
+
+
+@lru_cache(1)  # Django keeps for ever what it reverses in
+def _webhooks_of(resolver: URLResolver) -> Any:
+    return _webhooks(resolver.url_patterns)
 
 
 def _webhooks(patterns: Iterable[Any]) -> tuple[Any, ...]:

@@ -133,7 +133,8 @@ class Delays:
 class Summary:
     """How many events of a selection there are in a period.
 
-    ``counted`` is the part of the period that the figures cover: the newest 100,000 events.
+    ``counted`` is the part of the period that the figures cover: of more than 100,000 events, twins
+    among them, that of the newest.
     ``actions`` has a count by action for each of its buckets. ``entities``, ``associates`` and
     ``tenants`` are the busiest of each.
     """
