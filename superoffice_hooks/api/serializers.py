@@ -295,7 +295,7 @@ class SummarySerializer(serializers.Serializer[Any]):
     begin = MomentField()
     end = MomentField()
     counted_from = MomentField(
-        help_text="Of more than 100,000 events only the newest are counted: those from this moment on."
+        help_text="Of more than 100,000 events the newest are counted: those from this moment on."
     )
     count = serializers.IntegerField()
     days = DaySerializer(many=True)

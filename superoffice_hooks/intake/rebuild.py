@@ -28,7 +28,6 @@ from superoffice_hooks.models import (
     Outcome,
     RelatedRecord,
 )
-from superoffice_hooks.wire.body import Flag
 from superoffice_hooks.wire.packed import LARGEST_PACKED
 from superoffice_hooks.wire.payload import Payload, parse
 
@@ -108,20 +107,24 @@ def rebuild(events: Iterable[int], write: bool) -> Iterator[Difference]:
     while chunk := list(islice(ahead, CHUNK)):
         for pks in _portions(chunk, alias):
             for difference in _compared(pks, alias):
-                differs = write and difference.changes
-                yield _mended(difference.event_pk, alias) if differs else difference
+                if not (write and difference.changes):
+                    yield difference
+                elif mended := _mended(difference.event_pk, alias):
+                    yield mended
 
 
 def _portions(pks: Sequence[int], alias: str) -> Iterator[list[int]]:
-    """Yield the ids, as many at once as the budget allows: rows are about as large as bodies."""
+    """Yield the ids, as many at once as the budget allows: bodies, and rows made of larger ones."""
     recorded = Delivery.objects.using(alias).filter(event__in=pks, outcome=Outcome.RECORDED)
-    size = Greatest(Length("body"), models.Value(LARGEST_PACKED))
-    flags = Cast("event__flags", models.TextField())
+    size: Any = Greatest(Length("body"), models.Value(LARGEST_PACKED))
+    # A compressed body is of any size when it is unpacked.
+    for column in ("event__field_values", "event__properties"):
+        size += Length(Cast(column, models.TextField()))
+    # What no delivery is kept of is not read.
     sizes = dict.fromkeys(pks, 0)
     try:
-        for pk, stored, told in recorded.order_by().values_list("event_id", size, flags):
-            # A compressed body is of any size when it is unpacked.
-            sizes[pk] += BUDGET if Flag.ENCODED in told else stored
+        for pk, stored in recorded.order_by().values_list("event_id", size):
+            sizes[pk] += stored
     except DatabaseError:
         sizes = dict.fromkeys(pks, BUDGET)  # then each is asked for alone
     portion: list[int] = []
@@ -147,11 +150,16 @@ def _compared(pks: Sequence[int], alias: str) -> list[Difference]:
 
 
 @sensitive_variables()
-def _mended(pk: int, alias: str) -> Difference:
-    """Compare an event while nobody else can change it, and write what differs."""
+def _mended(pk: int, alias: str) -> Difference | None:
+    """Compare an event while nobody else can change it, and write what differs.
+
+    ``None`` is for one that has gone meanwhile.
+    """
     try:
         with transaction.atomic(using=alias, durable=True):
-            event = Event.objects.using(alias).select_for_update().get(pk=pk)
+            event = Event.objects.using(alias).select_for_update().filter(pk=pk).first()
+            if event is None:
+                return None
             [(difference, payload)] = _compare([pk], alias)
             if payload is not None:
                 _write(event, payload, {change.column for change in difference.changes}, alias)
@@ -162,7 +170,6 @@ def _mended(pk: int, alias: str) -> Difference:
 
 def _compare(pks: Sequence[int], alias: str) -> Iterator[tuple[Difference, Payload | None]]:
     """Yield what differs, and what the body says; a query for each table, for any number."""
-    stored = _stored(pks, alias)
     deliveries = Delivery.objects.using(alias).filter(event__in=pks, outcome=Outcome.RECORDED)
     recorded = {
         pk: (bytes(body), headers)
@@ -171,9 +178,16 @@ def _compare(pks: Sequence[int], alias: str) -> Iterator[tuple[Difference, Paylo
             "event_id", "body", "headers"
         )
     }
+    stored = _stored([pk for pk in pks if pk in recorded], alias)
+    untold = {pk for pk in pks if pk not in recorded}
+    if untold:
+        events = Event.objects.using(alias).filter(pk__in=untold)
+        untold = {*events.order_by().values_list("pk", flat=True)}
     for pk in pks:
         if pk in stored:
-            yield _difference(pk, stored[pk], recorded.get(pk))
+            yield _difference(pk, stored[pk], *recorded[pk])
+        elif pk in untold:
+            yield Difference(pk, problem=Problem.NO_DELIVERY), None
 
 
 def _stored(pks: Sequence[int], alias: str) -> dict[int, dict[str, Any]]:
@@ -199,11 +213,8 @@ def _stored(pks: Sequence[int], alias: str) -> dict[int, dict[str, Any]]:
 
 
 def _difference(
-    pk: int, stored: Mapping[str, Any], recorded: tuple[bytes, Mapping[str, str]] | None
+    pk: int, stored: Mapping[str, Any], body: bytes, headers: Mapping[str, str]
 ) -> tuple[Difference, Payload | None]:
-    if recorded is None:
-        return Difference(pk, problem=Problem.NO_DELIVERY), None
-    body, headers = recorded
     try:
         payload = parse(body)
     except PayloadError as error:

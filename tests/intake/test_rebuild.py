@@ -324,9 +324,11 @@ def test_no_more_bodies_are_held_at_once_than_their_size_allows(monkeypatch):
         body(PrimaryKey=3, FieldValues={"text": text}),
         body(PrimaryKey=4, FieldValues={"text": text * 3}),
         body(PrimaryKey=5),
-        gzip.compress(encode(body(PrimaryKey=6))),
+        gzip.compress(encode(body(PrimaryKey=6, FieldValues={"text": text}))),
         body(PrimaryKey=7),
+        gzip.compress(encode(body(PrimaryKey=8, Odd=text))),
     )
+    Event.objects.update(flags=[])  # what is to be rebuilt says nothing of its size
     at_once = []
 
     def execute(run, sql, params, many, context):
@@ -336,9 +338,49 @@ def test_no_more_bodies_are_held_at_once_than_their_size_allows(monkeypatch):
 
     with connection.execute_wrapper(execute):
         differences = list(module.rebuild(pks, write=False))
-    assert at_once == [[1, 2], [3], [4], [5], [6], [7]]
+    assert at_once == [[1, 2], [3], [4], [5], [6], [7], [8]]
     assert [each.event_pk for each in differences] == pks
-    assert not any(each.changes or each.problem or each.error for each in differences)
+    assert not any(each.problem or each.error for each in differences)
+    assert [places(each) for each in differences if each.changes] == [["flags (0 → 1)"]] * 2
+
+
+def test_nothing_is_read_of_what_no_delivery_is_kept_of():
+    pks = recorded(body(PrimaryKey=1), body(PrimaryKey=2), body(PrimaryKey=3))
+    Delivery.objects.filter(event=pks[1]).delete()
+    with CaptureQueriesContext(connection) as queries:
+        differences = list(module.rebuild(pks, write=False))
+    assert [each.problem for each in differences] == [None, Problem.NO_DELIVERY, None]
+    whole = [query["sql"] for query in queries if "webhook_name" in query["sql"]]
+    assert len(whole) == 1
+    assert f" {pks[0]}" in whole[0].replace("(", " ")
+    assert f" {pks[1]}" not in whole[0].replace("(", " ")
+
+
+def test_each_is_asked_alone_where_nothing_is_told_of_their_sizes():
+    pks, asked = recorded(*(body(PrimaryKey=key) for key in range(3))), []
+
+    def execute(run, sql, params, many, context):
+        if "LENGTH(" in sql.upper():
+            raise OperationalError("out of memory")
+        if "headers" in sql:
+            asked.append([pk for pk in params if pk in pks])
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(execute):
+        assert [each.event_pk for each in module.rebuild(pks, write=False)] == pks
+    assert asked == [[pk] for pk in pks]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_has_gone_meanwhile_is_passed_over():
+    pks = recorded(*(body(PrimaryKey=key) for key in range(3)))
+    Event.objects.update(entity="other")
+    rebuilding = module.rebuild(pks, write=True)
+    assert next(rebuilding).event_pk == pks[0]
+    for model in (ChangedField, Delivery):
+        model.objects.filter(event=pks[1]).delete()
+    Event.objects.filter(pk=pks[1])._raw_delete(Event.objects.db)
+    assert [each.event_pk for each in rebuilding] == [pks[2]]
 
 
 def test_more_than_are_weighed_at_once_are_taken_in_steps(monkeypatch):
