@@ -608,6 +608,15 @@ def test_a_webhook_that_the_site_has_wrapped_may_not_be_in_a_transaction(
         assert message.is_serious()
 
 
+def test_a_wrapped_webhook_is_reached_and_another_view_is_not():
+    from superoffice_hooks.intake.view import webhook
+
+    hooks = path("superoffice/", include("superoffice_hooks.urls"))
+    for view, told in ((wrapped_well(webhook), 0), (anything, 1)):
+        with override_settings(ROOT_URLCONF=(path("superoffice/webhook/", view), hooks)):
+            assert [name for name, _ in said()].count("W005") == told
+
+
 def test_without_a_url_only_that_is_said():
     with override_settings(ROOT_URLCONF=(path("", anything),)):
         assert "E008" not in [name for name, _ in said()]

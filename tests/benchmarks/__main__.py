@@ -208,23 +208,24 @@ def _parser() -> argparse.ArgumentParser:
     parts = "\n".join(
         f"  {name:8} {(play.__doc__ or '').partition(chr(10))[0]}" for name, play in PARTS.items()
     )
+    alone = "\n".join(f"  {name:8} See python -m tests.benchmarks.{name} --help" for name in ALONE)
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description=f"{__doc__}\n{parts}\n  {' and '.join(ALONE)}: see their own --help",
+        description=f"{__doc__}\n{parts}\n{alone}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", nargs="?", choices=[*PARTS, *ALONE, ALL], default=ALL)
     parser.add_argument("--database", default=os.environ.get("DATABASE_URL", ""), metavar="URL")
-    parser.add_argument("--events", type=int, help="ingest: posts of each run")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each run of ingest")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--events", type=int, help="how many, in place of the part's own")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each run; default 4")
+    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    parser.add_argument("--seed", type=int, default=0, help="default 0")
     parser.add_argument("--templates", type=int, default=0, help="repeat the values of so many")
-    parser.add_argument("--threads", type=int, nargs="+", default=[4, 16])
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, nargs="+", default=[4, 16], help="default 4 16")
+    parser.add_argument("--connections", type=int, default=32, help="default 32")
+    parser.add_argument("--workers", type=int, default=2, help="default 2")
     parser.add_argument("--only", nargs="+", default=[], metavar="SYSTEM")
-    parser.add_argument("--samples", type=int, default=20, help="of each page of reads")
+    parser.add_argument("--samples", type=int, default=20, help="of each page of reads; default 20")
     parser.add_argument("--keep", action="store_true", help="keep the trail of reads, or reuse it")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare reads with an --out")

@@ -78,6 +78,7 @@ class Command(BaseCommand):
         logging.getLogger("superoffice_hooks").setLevel(logging.ERROR)
         logging.getLogger("superoffice_hooks.alarms").setLevel(logging.CRITICAL)
         served = False
+        self._marker: Path | None = None
         try:
             with self._server(options["port"]) as server:
                 self._prepare(server.server_port)
@@ -99,6 +100,9 @@ class Command(BaseCommand):
                     _("Not answered with 200: %(failed)d of %(posted)d.")
                     % {"failed": tally.failed, "posted": tally.posted}
                 )
+        finally:
+            if self._marker is not None:
+                self._marker.unlink(missing_ok=True)
 
     def _server(self, port: int) -> ThreadedWSGIServer:
         """Bind the port before anything is touched, so that a second demo harms no first one."""
@@ -160,6 +164,7 @@ class Command(BaseCommand):
                     % {"port": other}
                 )
         marker.write_text(str(port))
+        self._marker = marker
 
     def _post(self, site: str, options: dict[str, Any]) -> Tally:
         url, tally = site + reverse("superoffice_hooks:webhook"), Tally()
