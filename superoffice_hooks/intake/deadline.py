@@ -73,10 +73,10 @@ def _begin(stack: ExitStack, deadline: Deadline | None, alias: str) -> None:
         stack.enter_context(transaction.atomic(using=alias, durable=True))
         return
     # One thread asks: several would keep the one that writes from running.
-    asking = _asking.setdefault(alias, threading.Lock())
-    if not asking.acquire(timeout=max(0.0, deadline.remaining)):
-        raise OperationalError("Others of this process wait to write: database is locked")
+    asking = _asking.setdefault(alias, threading.RLock())
     try:
+        if not asking.acquire(timeout=max(0.0, deadline.remaining)):
+            raise OperationalError("Others of this process wait to write: database is locked")
         while True:
             try:
                 stack.enter_context(transaction.atomic(using=alias, durable=True))
@@ -87,10 +87,12 @@ def _begin(stack: ExitStack, deadline: Deadline | None, alias: str) -> None:
             else:
                 return
     finally:
-        asking.release()
+        # Whoever was interrupted has it or not; the lock knows.
+        with suppress(RuntimeError):
+            asking.release()
 
 
-_asking: Final[dict[str, threading.Lock]] = {}
+_asking: Final[dict[str, threading.RLock]] = {}
 # Whoever asks in the parent is not there to let go in the child.
 getattr(os, "register_at_fork", dict)(after_in_child=_asking.clear)  # Windows knows no forks
 

@@ -185,14 +185,59 @@ def test_the_only_writers_place_is_asked_for_until_the_deadline(writer):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="there is more than one writer")
 def test_one_thread_asks_and_the_others_wait_for_it_until_the_deadline(monkeypatch):
-    asking = threading.Lock()
+    asking, held, go = threading.RLock(), threading.Event(), threading.Event()
     monkeypatch.setitem(deadline_module._asking, "default", asking)
-    with asking:
-        refused = pytest.raises(OperationalError, match="Others of this process wait to write")
-        with refused, transaction_within(Deadline.after(0.05), "default"):
-            raise AssertionError
+
+    def ask():
+        with asking:
+            held.set()
+            go.wait(30)
+
+    other = threading.Thread(target=ask)
+    other.start()
+    held.wait(30)
+    refused = pytest.raises(OperationalError, match="Others of this process wait to write")
+    with refused, transaction_within(Deadline.after(0.05), "default"):
+        raise AssertionError
+    go.set()
+    other.join()
     with transaction_within(Deadline.after(9), "default"):
-        assert not asking.locked()
+        assert not is_held(asking)
+
+
+def is_held(lock):
+    """Whether any thread has this lock."""
+    taken = []
+    asker = threading.Thread(target=lambda: taken.append(lock.acquire(blocking=False)))
+    asker.start()
+    asker.join()
+    return taken == [False]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="there is more than one writer")
+def test_who_is_interrupted_with_the_lock_in_hand_leaves_it(monkeypatch):
+    class Interrupted(BaseException):
+        pass
+
+    class Lock:
+        """As when the interruption is raised after the lock was taken, and before anything else."""
+
+        def __init__(self):
+            self.real = threading.RLock()
+
+        def acquire(self, timeout):
+            self.real.acquire()
+            raise Interrupted
+
+        def release(self):
+            self.real.release()
+
+    lock = Lock()
+    monkeypatch.setitem(deadline_module._asking, "default", lock)
+    with pytest.raises(Interrupted), transaction_within(Deadline.after(9), "default"):
+        raise AssertionError
+    assert not is_held(lock.real)
 
 
 @pytest.mark.django_db(transaction=True)
