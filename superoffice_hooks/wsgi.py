@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler, get_path_info
@@ -64,7 +65,9 @@ def _endpoint_at(path: str) -> str | None:
     from superoffice_hooks.intake.view import webhook
 
     try:
-        match = resolve(path)
+        # The thread may have the language of another request.
+        with translation.override(settings.LANGUAGE_CODE):
+            match = resolve(path)
     except Resolver404:
         return None
     return match.kwargs.get("endpoint", DEFAULT_ENDPOINT) if match.func is webhook else None

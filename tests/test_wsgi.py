@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from django.conf import settings
+from django.conf.urls.i18n import i18n_patterns
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
@@ -145,6 +146,14 @@ def test_where_the_site_leads_to_its_own_view_the_site_answers(settings):
     named = "/büro/webhook/named/".encode().decode("latin-1")
     assert ask(application, PATH_INFO=named)[0] == "200 OK"
     assert [delivery.endpoint for delivery in Delivery.objects.all()] == ["acme"]
+
+
+def test_the_url_is_found_in_the_language_of_the_site(settings):
+    hooks = path("superoffice/", include("superoffice_hooks.urls"))
+    settings.ROOT_URLCONF = tuple(i18n_patterns(hooks, prefix_default_language=False))
+    application = webhook_first(site)
+    with translation.override("nb"):
+        assert ask(application)[0] == "200 OK"
 
 
 def test_the_reader_before_leaves_neither_language_nor_time_zone():
