@@ -28,6 +28,7 @@ from superoffice_hooks.models import (
     Outcome,
     RelatedRecord,
 )
+from superoffice_hooks.wire.body import Flag
 from superoffice_hooks.wire.packed import LARGEST_PACKED
 from superoffice_hooks.wire.payload import Payload, parse
 
@@ -117,14 +118,15 @@ def _portions(pks: Sequence[int], alias: str) -> Iterator[list[int]]:
     """Yield the ids, as many at once as the budget allows: bodies, and rows made of larger ones."""
     recorded = Delivery.objects.using(alias).filter(event__in=pks, outcome=Outcome.RECORDED)
     size: Any = Greatest(Length("body"), models.Value(LARGEST_PACKED))
-    # A compressed body is of any size when it is unpacked.
+    # A compressed body is of any size when it is unpacked, whatever its event says of it.
+    flags = Cast("event__flags", models.TextField())
     for column in ("event__field_values", "event__properties"):
         size += Length(Cast(column, models.TextField()))
     # What no delivery is kept of is not read.
     sizes = dict.fromkeys(pks, 0)
     try:
-        for pk, stored in recorded.order_by().values_list("event_id", size):
-            sizes[pk] += stored
+        for pk, stored, told in recorded.order_by().values_list("event_id", size, flags):
+            sizes[pk] += BUDGET if Flag.ENCODED in told else stored
     except DatabaseError:
         sizes = dict.fromkeys(pks, BUDGET)  # then each is asked for alone
     portion: list[int] = []
