@@ -328,9 +328,10 @@ def test_no_more_bodies_are_held_at_once_than_their_size_allows(monkeypatch):
         body(PrimaryKey=7),
         gzip.compress(encode(body(PrimaryKey=8, Odd=text))),
         gzip.compress(encode(body(PrimaryKey=9, Values={"text": text}))),
+        body(PrimaryKey=10),
     )
     # What is to be rebuilt may say nothing of its size.
-    Event.objects.exclude(pk=pks[-1]).update(flags=[])
+    Event.objects.exclude(pk=pks[8]).update(flags=[])
     at_once = []
 
     def execute(run, sql, params, many, context):
@@ -340,7 +341,7 @@ def test_no_more_bodies_are_held_at_once_than_their_size_allows(monkeypatch):
 
     with connection.execute_wrapper(execute):
         differences = list(module.rebuild(pks, write=False))
-    assert at_once == [[1, 2], [3], [4], [5], [6], [7], [8], [9]]
+    assert at_once == [[1, 2], [3], [4], [5], [6], [7], [8], [9], [10]]
     assert [each.event_pk for each in differences] == pks
     assert not any(each.problem or each.error for each in differences)
     assert [places(each) for each in differences if each.changes] == [["flags (0 → 1)"]] * 2
