@@ -32,7 +32,7 @@ def rows_of(payload: Payload) -> dict[str, Any]:
         "deleted_values": payload.values,
         "related_records": sorted(
             (entity, primary_key, payload.context_identifier, payload.occurred_at)
-            for entity, primary_key in _related_to(payload)
+            for entity, primary_key in related_to(payload)
         ),
     }
 
@@ -62,11 +62,12 @@ def related_records_of(payload: Payload, event: Event) -> list[RelatedRecord]:
             context_identifier=payload.context_identifier,
             occurred_at=payload.occurred_at,
         )
-        for entity, primary_key in _related_to(payload)
+        for entity, primary_key in related_to(payload)
     ]
 
 
-def _related_to(payload: Payload) -> list[tuple[str, int]]:
+def related_to(payload: Payload) -> list[tuple[str, int]]:
+    """Return entity and primary key of each other record that the payload names."""
     return related_records(
         payload.entity, payload.primary_key, payload.field_values, payload.values
     )

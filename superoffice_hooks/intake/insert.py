@@ -23,6 +23,7 @@ from django.db.models import Exists, Model, OuterRef
 from django.views.decorators.debug import sensitive_variables
 
 from superoffice_hooks.intake.deadline import Deadline, message_within, transaction_within
+from superoffice_hooks.intake.derived import related_to
 from superoffice_hooks.models import (
     ChangedField,
     DeletedValue,
@@ -32,7 +33,6 @@ from superoffice_hooks.models import (
     RelatedRecord,
 )
 from superoffice_hooks.wire.body import Flag
-from superoffice_hooks.wire.catalog import related_records
 from superoffice_hooks.wire.packed import pack
 from superoffice_hooks.wire.payload import Payload
 
@@ -310,9 +310,6 @@ def _given(model: type[Model]) -> list[Any]:
 
 def _as_document(place: int, new: NewEvent) -> dict[str, Any]:
     payload = new.payload
-    related = related_records(
-        payload.entity, payload.primary_key, payload.field_values, payload.values
-    )
     return {
         # What both have a column for, ``received_at``, is the same of both.
         **new.delivery,
@@ -322,7 +319,8 @@ def _as_document(place: int, new: NewEvent) -> dict[str, Any]:
         "changes": payload.changes,
         "values": payload.values,
         "related": [
-            {"entity": entity, "primary_key": primary_key} for entity, primary_key in related
+            {"entity": entity, "primary_key": primary_key}
+            for entity, primary_key in related_to(payload)
         ],
     }
 
@@ -464,9 +462,7 @@ def _rows(connection: Any, new: NewEvent) -> _Rows:
         deleted={
             name: value.get_db_prep_save(told, connection) for name, told in payload.values.items()
         },
-        related=related_records(
-            payload.entity, payload.primary_key, payload.field_values, payload.values
-        ),
+        related=related_to(payload),
         body=delivery.pop("body"),
         delivery=delivery,
     )
