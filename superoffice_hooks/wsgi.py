@@ -5,22 +5,30 @@ none of it is of use to one: there is no session, no user, no form and no page. 
 turn a delivery away then.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final, cast
+from http import HTTPStatus
+from typing import Any, Final
 from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.handlers.exception import convert_exception_to_response
-from django.core.handlers.wsgi import WSGIHandler, get_path_info
-from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
+from django.core.handlers.wsgi import LimitedStream, get_path_info, get_script_name
+from django.core.signals import request_finished, request_started
+from django.http.request import HttpHeaders
+from django.urls import (
+    NoReverseMatch,
+    Resolver404,
+    get_script_prefix,
+    resolve,
+    reverse,
+    set_script_prefix,
+    set_urlconf,
+)
 from django.utils import timezone, translation
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-_ENDPOINT: Final = "superoffice_hooks.endpoint"  # where the environment names it
 _PATHS: Final = 256  # whose endpoints are remembered
 
 
@@ -44,14 +52,12 @@ def webhook_first(application: Application) -> Application:
             'path("superoffice/", include("superoffice_hooks.urls"))'
         ) from None
     begin = unquote(url).rstrip("/")
-    handler = _Handler()
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "POST":
             path = get_path_info(environ)
             if path.startswith(begin) and (endpoint := _endpoint_at(path)):
-                environ[_ENDPOINT] = endpoint
-                return handler(environ, start_response)
+                return _answer(environ, start_response, endpoint)
         return application(environ, start_response)
 
     return answer
@@ -73,18 +79,39 @@ def _endpoint_at(path: str) -> str | None:
     return match.kwargs.get("endpoint", DEFAULT_ENDPOINT) if match.func is webhook else None
 
 
-class _Handler(WSGIHandler):
-    """Django's handler with the webhook in the place of middleware and URL patterns."""
+class _Request:
+    """What the webhook asks of a request, without the rest of what Django makes of one."""
 
-    def load_middleware(self, is_async: bool = False) -> None:
-        from superoffice_hooks.intake.view import webhook
+    def __init__(self, environ: dict[str, Any]) -> None:
+        from superoffice_hooks.intake.view import announced_length
 
-        def respond(request: HttpRequest) -> HttpResponse:
-            # The request before this one may have been a person's.
-            translation.deactivate()
-            timezone.deactivate()
-            response = cast("HttpResponse", webhook(request, request.META[_ENDPOINT]))
-            response.headers["Content-Length"] = str(len(response.content))
-            return response
+        self.environ = self.META = environ
+        self.headers: Mapping[str, str] = HttpHeaders(environ)
+        length = announced_length(self.headers) or 0
+        self.read = LimitedStream(environ["wsgi.input"], length).read
 
-        self._middleware_chain = convert_exception_to_response(respond)
+
+class _Content(list[bytes]):
+    """The body of an answer, whose end Django is told of."""
+
+    def close(self) -> None:
+        request_finished.send(sender=webhook_first)
+
+
+def _answer(
+    environ: dict[str, Any], start_response: Callable[..., Any], endpoint: str
+) -> Iterable[bytes]:
+    """Do what Django's handler does for any request, and ask the webhook."""
+    from superoffice_hooks.intake.view import CONTENT_TYPE, receive
+
+    set_script_prefix(get_script_name(environ))
+    set_urlconf(None)
+    request_started.send(sender=webhook_first, environ=environ)
+    # The request before this one may have been a person's.
+    translation.deactivate()
+    timezone.deactivate()
+    answer = receive(_Request(environ), endpoint)
+    content = answer.content
+    headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(content)), **answer.headers}
+    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(headers.items()))
+    return _Content([content])

@@ -1,7 +1,8 @@
 """The webhook's URL: from an HTTP request to ``ingest``, and from its outcome to an answer."""
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connections, transaction
@@ -17,7 +18,8 @@ from superoffice_hooks.intake.ingest import ingest
 
 logger = logging.getLogger("superoffice_hooks.intake")
 
-RETRY_AFTER = "1"  # seconds; SuperOffice asks again after one, whatever it is told
+CONTENT_TYPE: Final = "text/plain; charset=utf-8"
+RETRY_AFTER: Final = "1"  # seconds; SuperOffice asks again after one, whatever it is told
 
 
 class WebhookView(View):
@@ -41,46 +43,12 @@ class WebhookView(View):
 
     http_method_names = ["post"]  # noqa: RUF012  # as Django declares it
 
-    @sensitive_variables()
     def post(self, request: HttpRequest, endpoint: str = DEFAULT_ENDPOINT) -> HttpResponse:
         """Answer one delivery; the text says what became of it."""
-        try:
-            found = conf.endpoint(endpoint, is_away=breaker.rests)
-            if found is None:
-                return self._turn_away(404, "There is no such endpoint.", endpoint)
-            body = read_body(request, conf.max_body_bytes)
-            peer = request.META.get("REMOTE_ADDR", "")
-            delivery = ingest(found, body, request.headers, peer)
-        except BodyError as error:
-            return self._turn_away(error.status, str(error), endpoint)
-        except SignatureError as error:
-            return self._turn_away(401, str(error), endpoint)
-        except DatabaseError as error:
-            # Without the traceback: its frames hold the values, and a report would show them.
-            logger.error(
-                "Delivery to endpoint %r could not be stored: %s", endpoint, in_short(error)
-            )
-            return self._try_again()
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            logger.error("Delivery to endpoint %r could not be spooled: %s", endpoint, reason)
-            return self._try_again()
-        except Exception:
-            # A mistake of ours or of the settings: nothing is stored, and 500 would say nothing.
-            logger.exception("Delivery to endpoint %r could not be stored.", endpoint)
-            return self._try_again()
-        if delivery is None:
-            return _answer(200, "spooled")
-        if delivery.reason:
-            logger.warning(
-                "Delivery %s to endpoint %r is %s: %s",
-                delivery.pk,
-                endpoint,
-                delivery.outcome,
-                delivery.reason,
-            )
-            return _answer(200, f"{delivery.outcome}: {delivery.reason}")
-        return _answer(200, delivery.outcome)
+        answer = receive(request, endpoint)
+        return HttpResponse(
+            answer.content, status=answer.status, headers=answer.headers, content_type=CONTENT_TYPE
+        )
 
     def http_method_not_allowed(
         self, request: HttpRequest, *args: Any, **kwargs: Any
@@ -89,24 +57,89 @@ class WebhookView(View):
         response = super().http_method_not_allowed(request, *args, **kwargs)
         return HttpResponse(status=response.status_code, headers={"Allow": response["Allow"]})
 
-    def _try_again(self) -> HttpResponse:
-        response = _answer(503, "The delivery could not be stored.")
-        response["Retry-After"] = RETRY_AFTER
-        return response
 
-    def _turn_away(self, status: int, reason: str, endpoint: str) -> HttpResponse:
-        logger.warning("Delivery to endpoint %r is answered %s: %s", endpoint, status, reason)
-        return _answer(status, reason)
+class Answer(NamedTuple):
+    """What SuperOffice is told of one delivery."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str] = {}
+
+    @property
+    def content(self) -> bytes:
+        """The text as it is sent, with ``CONTENT_TYPE``."""
+        return f"{self.text}\n".encode()
+
+
+class Request(Protocol):
+    """What is asked of a request: so much of Django's, or of a server's."""
+
+    @property
+    def META(self) -> Mapping[str, Any]:  # noqa: N802  # Django's name
+        """The server's environment."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by names in any case."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes of the body, or fewer at its end; ``OSError`` where it breaks."""
 
 
 @sensitive_variables()
-def read_body(request: HttpRequest, limit: int) -> bytes:
+def receive(request: Request, endpoint: str) -> Answer:
+    """Take the delivery that this request brings, and return the answer; nothing is raised."""
+    try:
+        found = conf.endpoint(endpoint, is_away=breaker.rests)
+        if found is None:
+            return _turn_away(404, "There is no such endpoint.", endpoint)
+        body = read_body(request, conf.max_body_bytes)
+        delivery = ingest(found, body, request.headers, request.META.get("REMOTE_ADDR", ""))
+    except BodyError as error:
+        return _turn_away(error.status, str(error), endpoint)
+    except SignatureError as error:
+        return _turn_away(401, str(error), endpoint)
+    except DatabaseError as error:
+        # Without the traceback: its frames hold the values, and a report would show them.
+        logger.error("Delivery to endpoint %r could not be stored: %s", endpoint, in_short(error))
+        return _TRY_AGAIN
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        logger.error("Delivery to endpoint %r could not be spooled: %s", endpoint, reason)
+        return _TRY_AGAIN
+    except Exception:
+        # A mistake of ours or of the settings: nothing is stored, and 500 would say nothing.
+        logger.exception("Delivery to endpoint %r could not be stored.", endpoint)
+        return _TRY_AGAIN
+    if delivery is None:
+        return Answer(200, "spooled")
+    if delivery.reason:
+        logger.warning(
+            "Delivery %s to endpoint %r is %s: %s",
+            delivery.pk,
+            endpoint,
+            delivery.outcome,
+            delivery.reason,
+        )
+        return Answer(200, f"{delivery.outcome}: {delivery.reason}")
+    return Answer(200, delivery.outcome)
+
+
+_TRY_AGAIN: Final = Answer(503, "The delivery could not be stored.", {"Retry-After": RETRY_AFTER})
+
+
+def _turn_away(status: int, reason: str, endpoint: str) -> Answer:
+    logger.warning("Delivery to endpoint %r is answered %s: %s", endpoint, status, reason)
+    return Answer(status, reason)
+
+
+@sensitive_variables()
+def read_body(request: Request, limit: int) -> bytes:
     """Return the whole body, read once; raise ``BodyError`` if it is cut off or too large.
 
     ``limit`` is in bytes and takes the place of ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
     """
-    header = request.headers.get("Content-Length", "")
-    announced = int(header) if header.isdecimal() and len(header) < 20 else None
+    announced = announced_length(request.headers)
     if announced is not None and announced > limit:
         raise BodyError(f"The body is larger than {limit} bytes.", 413)
     stream, body = _stream(request), bytearray()
@@ -122,7 +155,13 @@ def read_body(request: HttpRequest, limit: int) -> bytes:
     return bytes(body)
 
 
-def _stream(request: HttpRequest) -> Any:
+def announced_length(headers: Mapping[str, str]) -> int | None:
+    """Return the bytes that Content-Length announces, or ``None`` where it says no number."""
+    header = headers.get("Content-Length", "")
+    return int(header) if header.isdecimal() and len(header) < 20 else None
+
+
+def _stream(request: Request) -> Any:
     """Return what to read the body from.
 
     Under WSGI, Django takes a body without Content-Length for empty (ticket 35838). A server that
@@ -134,10 +173,6 @@ def _stream(request: HttpRequest) -> Any:
     if not environ.get("wsgi.input_terminated"):
         raise BodyError("This server does not read chunked bodies.", 400)
     return environ["wsgi.input"]
-
-
-def _answer(status: int, text: str) -> HttpResponse:
-    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
 
 
 webhook = csrf_exempt(login_not_required(WebhookView.as_view()))
