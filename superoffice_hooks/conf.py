@@ -8,6 +8,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Any, TypeVar, cast
@@ -229,11 +230,12 @@ class Settings:
         value = self.raw.get("SPOOL_DIR")
         if value is None:
             return None
-        if not isinstance(value, str | Path) or not Path(value).is_absolute():
+        folder = _path(value) if isinstance(value, str | Path) else None
+        if folder is None or not folder.is_absolute():
             raise ImproperlyConfigured(
                 f'{SETTING}["SPOOL_DIR"] must be the absolute path of a folder.'
             )
-        return Path(value)
+        return folder
 
     @property
     def store_timeout(self) -> float:
@@ -288,6 +290,11 @@ class Settings:
                 f'{SETTING}["{key}"] must be a callable that {takes}, or its dotted path.'
             )
         return cast(Callable[..., Any], found)
+
+
+@lru_cache(1)  # it is asked for by each delivery
+def _path(value: str | Path) -> Path:
+    return Path(value)
 
 
 def _all_contexts(user: Any) -> None:

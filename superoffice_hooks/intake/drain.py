@@ -249,16 +249,17 @@ class Drainer:
             with suppress(RuntimeError):  # no more threads; the next delivery tries again
                 self._thread.start()
 
-    def look(self, spool: Spool) -> None:
+    def look(self, folder: Path) -> None:
         """Start where something waits, as after a restart, now that the database takes deliveries.
 
-        A drainer that rests is woken; otherwise it looks only now and then.
+        ``folder`` is the spool's. A drainer that rests is woken; otherwise it looks now and then.
         """
         if self._is_away:
             self._is_back.set()
         if time.monotonic() - self._looked < LOOK_EVERY:
             return
         self._looked = time.monotonic()
+        spool = Spool(folder)
         with suppress(OSError):  # ``superoffice_doctor`` tells of a folder that cannot be read
             if not spool.is_empty():
                 self.start(spool)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from django.db import DatabaseError
@@ -49,24 +49,28 @@ def ingest(
     ``OSError`` where the spool cannot either.
     """
     signature = headers.get(SIGNATURE_HEADER, "")
-    arrival = Arrival(
-        endpoint=endpoint.name,
-        received_at=timezone.now(),
-        body=body,
-        headers=_evidence(headers),
-        remote_address=_header_text(remote_address, 45),
-        signature=_header_text(signature, 255),
-        key_id="",
-    )
+
+    def arrived(key: str) -> Arrival:
+        return Arrival(
+            endpoint=endpoint.name,
+            received_at=timezone.now(),
+            body=body,
+            headers=_evidence(headers),
+            remote_address=_header_text(remote_address, 45),
+            signature=_header_text(signature, 255),
+            key_id=key,
+        )
+
     try:
-        arrival = replace(arrival, key_id=key_id(verify(body, signature, endpoint.secrets)))
+        secret = verify(body, signature, endpoint.secrets)
     except SignatureError as error:
-        sample(arrival, str(error))
+        sample(arrived(""), str(error))
         raise
+    arrival = arrived(key_id(secret))
     folder = conf.spool_dir
     if folder is None:
         return _store_or_fail(arrival, endpoint)
-    return _store_or_spool(arrival, endpoint, Spool(folder))
+    return _store_or_spool(arrival, endpoint, folder)
 
 
 @sensitive_variables()
@@ -84,23 +88,24 @@ def _store_or_fail(arrival: Arrival, endpoint: Endpoint) -> Delivery:
 
 
 @sensitive_variables()
-def _store_or_spool(arrival: Arrival, endpoint: Endpoint, spool: Spool) -> Delivery | None:
+def _store_or_spool(arrival: Arrival, endpoint: Endpoint, folder: Path) -> Delivery | None:
     """Return the delivery if the database took it in time, else ``None``: then it is spooled."""
     is_spared = not breaker.allows()
-    delivery = None if is_spared else _store(arrival, endpoint, spool)
+    delivery = None if is_spared else _store(arrival, endpoint, folder)
     if delivery is not None:
         return delivery
+    spool = Spool(folder)
     try:
         spool.keep(arrival)
     except OSError as error:
-        if is_spared and (delivery := _store(arrival, endpoint, spool)) is not None:
+        if is_spared and (delivery := _store(arrival, endpoint, folder)) is not None:
             return delivery
         reason = error.strerror or type(error).__name__
         sound(
             Alarm.SPOOL_FAILED,
             endpoint.name,
             f"A delivery to endpoint {endpoint.name!r} was turned away: neither the database nor "
-            f"the spool in {spool.folder} could take it ({reason}).",
+            f"the spool in {folder} could take it ({reason}).",
         )
         raise
     drainer.start(spool)
@@ -108,13 +113,13 @@ def _store_or_spool(arrival: Arrival, endpoint: Endpoint, spool: Spool) -> Deliv
         Alarm.SPOOL_IN_USE,
         endpoint.name,
         f"The database does not take deliveries to endpoint {endpoint.name!r}: they are kept in "
-        f"{spool.folder} until it does.",
+        f"{folder} until it does.",
     )
     return None
 
 
 @sensitive_variables()
-def _store(arrival: Arrival, endpoint: Endpoint, spool: Spool) -> Delivery | None:
+def _store(arrival: Arrival, endpoint: Endpoint, folder: Path) -> Delivery | None:
     """Return the delivery if the database took it in time, else ``None``, whatever it failed by."""
     try:
         delivery = settle(arrival, endpoint, Row(conf.store_timeout))
@@ -129,19 +134,22 @@ def _store(arrival: Arrival, endpoint: Endpoint, spool: Spool) -> Delivery | Non
         logger.exception("Delivery to endpoint %r could not be stored.", endpoint.name)
     else:
         breaker.reset()
-        drainer.look(spool)
+        drainer.look(folder)
         return delivery
     return None
 
 
 def _evidence(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers that are kept, SuperOffice's own first, so that none crowds them out."""
-    kept = [(name, value) for name, value in headers.items() if name.lower() not in DROPPED_HEADERS]
-    kept.sort(key=lambda header: not header[0].lower().startswith("x-superoffice-"))
-    return {
-        _header_text(name, MAX_HEADER_LENGTH): _header_text(value, MAX_HEADER_LENGTH)
-        for name, value in kept[:MAX_HEADERS]
-    }
+    first: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower in DROPPED_HEADERS:
+            continue
+        header = _header_text(name, MAX_HEADER_LENGTH), _header_text(value, MAX_HEADER_LENGTH)
+        (first if lower.startswith("x-superoffice-") else others).append(header)
+    return dict((first + others)[:MAX_HEADERS])
 
 
 def _header_text(text: str, length: int) -> str:
