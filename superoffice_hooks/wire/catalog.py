@@ -8,6 +8,7 @@ Source: SuperOffice documentation, the reference pages of webhook events and the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from superoffice_hooks.wire.values import decode
@@ -131,7 +132,7 @@ def linked_record(field: str, value: object) -> tuple[str, int] | None:
     What stands before a dot says nothing of the id. An id of 0 or -1 means none. Digits in a
     string are an id too: chat sessions send them.
     """
-    entity = _ENTITY_OF_SPELLING.get(same_field(field.rpartition(".")[2]))
+    entity = _ENTITY_OF_SPELLING.get(_spelling(field))
     key = None if entity is None else _key(value)
     return None if entity is None or key is None else (entity, key)
 
@@ -143,7 +144,7 @@ def linked_key(field: str, text: str) -> int | None:
     own key: not of who registered and updated it, nor of the ends of a relation, whose tables say
     what they are.
     """
-    name = same_field(field.rpartition(".")[2])
+    name = _spelling(field)
     return _key(text) if name in _ENTITY_OF_SPELLING and name not in _STAMPS else None
 
 
@@ -178,14 +179,19 @@ def related_records(
     found: dict[tuple[str, int], None] = {}
     for values in told:
         for field, record in links(values).items():
-            if (
-                record != (entity, primary_key)
-                and same_field(field.rpartition(".")[2]) not in _STAMPS
-            ):
+            if record != (entity, primary_key) and _spelling(field) not in _STAMPS:
                 found[record] = None
     return list(found)[:MAX_RELATED]
 
 
+def _spelling(field: str) -> str:
+    """Return what the spellings of an id field share, whatever stands before a dot."""
+    name = field.rpartition(".")[2]
+    return _remembered(name) if len(name) <= _LONGEST_ID else ""
+
+
+_LONGEST_ID: Final = 64  # characters, so that what is remembered stays small
+_remembered: Final = lru_cache(1024)(same_field)  # every event names the same fields
 _STAMPS: Final = {same_field("registered_associate_id"), same_field("updated_associate_id")}
 
 

@@ -16,6 +16,10 @@ from superoffice_hooks.wire.payload import Payload
 INEXACT: Final = frozenset({Flag.LOSSY, Flag.CAPPED, Flag.DUPLICATE_KEYS})
 
 
+# Escaped to ASCII there is nothing in it that cannot be encoded.
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def fingerprint(payload: Payload) -> UUID | None:
     """Return 128 bits that two payloads share only if they tell the same change; never raises.
 
@@ -37,6 +41,4 @@ def fingerprint(payload: Payload) -> UUID | None:
         payload.values,
         payload.field_values,
     ]
-    # Escaped to ASCII there is nothing in it that cannot be encoded.
-    text = json.dumps(change, sort_keys=True, separators=(",", ":"))
-    return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
+    return UUID(bytes=hashlib.sha256(_encode(change).encode()).digest()[:16])
