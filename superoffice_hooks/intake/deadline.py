@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from sqlite3 import SQLITE_BUSY
 from typing import Any, Final
+from weakref import WeakKeyDictionary, finalize
 
 from django.db import Error, OperationalError, connections, transaction
 
@@ -217,27 +218,39 @@ _TRANSACTION_LIMITS: Final[dict[str, Callable[[Any, Deadline], None]]] = {
 class Line:
     """An open connection to the database, which another thread can sever."""
 
-    def __init__(self, connection: Any, stack: ExitStack) -> None:
+    def __init__(self, connection: Any) -> None:
         self.is_severed = False
-        self._raw = connection.connection
-        self._socket: socket.socket | None = None
-        if connection.vendor != "sqlite":
-            # A copy of the descriptor: the connection may close its own, and another take it.
-            try:
-                copy = os.dup(self._raw.fileno())
-            except OSError:
-                connection.close()
-                raise OperationalError("The connection was lost.") from None
-            self._socket = stack.enter_context(socket.socket(fileno=copy))
+        self._raw = connection.connection  # for as long as it lives the copy is open
+        self._copy = None if connection.vendor == "sqlite" else _copied_descriptor(connection)
 
     def sever(self) -> None:
         """End whatever the connection waits for."""
         self.is_severed = True
-        if self._socket is None:
+        if self._copy is None:
             self._raw.interrupt()
         else:
-            with suppress(OSError):  # it was closed by the other end meanwhile
-                self._socket.shutdown(socket.SHUT_RDWR)
+            with socket.socket(fileno=os.dup(self._copy)) as end, suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)  # or it was closed by the other end meanwhile
+
+
+def _copied_descriptor(connection: Any) -> int:
+    """Return a copy of the connection's descriptor, made once for as long as it lives.
+
+    A copy, because the connection may close its own, and another take the number.
+    """
+    raw = connection.connection
+    copy = _copies.get(raw)
+    if copy is None:
+        try:
+            copy = _copies[raw] = os.dup(raw.fileno())
+        except OSError:
+            connection.close()
+            raise OperationalError("The connection was lost.") from None
+        finalize(raw, os.close, copy)
+    return copy
+
+
+_copies: Final = WeakKeyDictionary[Any, int]()
 
 
 class Watchdog:
@@ -256,25 +269,26 @@ class Watchdog:
     @contextmanager
     def over(self, connection: Any, deadline: Deadline) -> Iterator[Line]:
         """Watch this open connection until the deadline or the end of the block."""
-        with ExitStack() as stack:
-            line = Line(connection, stack)
+        line = Line(connection)
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():  # the first, or forked
+                self._thread = threading.Thread(
+                    target=self._watch, name="superoffice_hooks-deadline", daemon=True
+                )
+                self._thread.start()
+            self._watched[line] = deadline.at + GRACE
+            if not self._busy.is_set():
+                self._busy.set()
+        try:
+            yield line
+        finally:
             with self._lock:
-                if self._thread is None or not self._thread.is_alive():  # the first, or forked
-                    self._thread = threading.Thread(
-                        target=self._watch, name="superoffice_hooks-deadline", daemon=True
-                    )
-                    self._thread.start()
-                self._watched[line] = deadline.at + GRACE
-            self._busy.set()
-            try:
-                yield line
-            finally:
-                with self._lock:
-                    self._watched.pop(line, None)
+                self._watched.pop(line, None)
 
     def _watch(self) -> None:
         while True:
             self._busy.wait()
+            self._pause.wait(TICK)  # most are gone by then: it need not run for each
             with self._lock:
                 if not self._watched:
                     self._busy.clear()
@@ -283,7 +297,6 @@ class Watchdog:
                 for line in [line for line, at in self._watched.items() if now > at]:
                     del self._watched[line]
                     line.sever()
-            self._pause.wait(TICK)
 
 
 _watchdog: Final = Watchdog()

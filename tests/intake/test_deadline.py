@@ -281,8 +281,8 @@ def test_a_server_that_says_nothing_is_left_by_the_deadline():
 
 def test_a_connection_that_is_closed_already_is_severed_in_peace():
     near, far = deadline_module.socket.socketpair()
-    with near, far, deadline_module.ExitStack() as stack:
-        line = Line(SimpleNamespace(connection=near, vendor="any"), stack)
+    with near, far:
+        line = Line(SimpleNamespace(connection=near, vendor="any"))
         assert not line.is_severed
         line.sever()
         assert far.recv(1) == b""
@@ -292,8 +292,19 @@ def test_a_connection_that_is_closed_already_is_severed_in_peace():
 
 def test_a_closed_end_is_no_error():
     listener = deadline_module.socket.socket()
-    with listener, deadline_module.ExitStack() as stack:
-        Line(SimpleNamespace(connection=listener, vendor="x"), stack).sever()  # never connected
+    with listener:
+        Line(SimpleNamespace(connection=listener, vendor="x")).sever()  # never connected
+
+
+def test_a_connection_has_one_copy_of_its_socket_until_it_is_gone():
+    near, far = deadline_module.socket.socketpair()
+    with far:
+        with near:
+            stand_in = SimpleNamespace(connection=near, vendor="any")
+            first, second = Line(stand_in), Line(stand_in)
+            assert first._copy == second._copy != near.fileno()
+        del first, second, stand_in, near
+        assert far.recv(1) == b""  # the copy has been closed, too
 
 
 @pytest.mark.django_db(transaction=True)
@@ -399,12 +410,10 @@ def test_the_breaker_spares_all_but_one_the_attempt(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_connection_that_was_lost_without_a_word_is_said_to_be():
-    lost = SimpleNamespace(fileno=lambda: -1)
+    lost = deadline_module.socket.socket()
+    lost.close()
     closed = []
     stand_in = SimpleNamespace(connection=lost, vendor="any", close=lambda: closed.append(True))
-    with (
-        pytest.raises(OperationalError, match="was lost"),
-        deadline_module.ExitStack() as stack,
-    ):
-        Line(stand_in, stack)
+    with pytest.raises(OperationalError, match="was lost"):
+        Line(stand_in)
     assert closed == [True]
