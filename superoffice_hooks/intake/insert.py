@@ -197,7 +197,7 @@ _knowing: Final = WeakSet[Any]()  # the connections on which the statement is pr
 
 @sensitive_variables()
 def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) -> dict[int, Stored]:
-    """PostgreSQL: one message, from BEGIN to COMMIT, with one statement for all rows."""
+    """PostgreSQL: one message, and so one transaction, with one statement for all rows."""
     document = _encode([_as_document(place, new) for place, new in _apart(news)])
     alias = connection.alias
     if not commits_by_itself(connection):
@@ -206,12 +206,9 @@ def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) ->
             return _returned(cursor)
     with message_within(deadline, alias) as limits, connection.cursor() as cursor:
         # A plan made while the tables were empty would read them from end to end ever after.
-        begin = (
-            f"BEGIN;{limits}SET LOCAL lock_timeout = {LOCK_TIMEOUT};SET LOCAL enable_seqscan = off;"
-        )
+        begin = f"{limits}SET LOCAL lock_timeout = {LOCK_TIMEOUT};SET LOCAL enable_seqscan = off;"
         try:
-            statement = _prepared(connection, cursor, begin)
-            cursor.execute(f"{begin}{statement};COMMIT", [document])
+            cursor.execute(begin + _prepared(connection, cursor, begin), [document])
         except BaseException as error:
             if _sqlstate(error) == _UNKNOWN_STATEMENT:
                 _knowing.discard(connection.connection)  # somebody has deallocated it
@@ -256,7 +253,7 @@ def _prepared(connection: Any, cursor: CursorWrapper, begin: str) -> str:
     name = f"superoffice_hooks_insert_{sha256(statement.encode()).hexdigest()[:12]}"
     if connection.connection not in _knowing:
         try:
-            cursor.execute(f"{begin}PREPARE {name} AS {statement};COMMIT")
+            cursor.execute(f"{begin}PREPARE {name} AS {statement}")
         except DatabaseError as error:
             if _sqlstate(error) != _KNOWN_STATEMENT:
                 raise
@@ -270,9 +267,11 @@ def _sqlstate(error: BaseException) -> str:
 
 
 def _returned(cursor: CursorWrapper) -> dict[int, Stored]:
-    while cursor.description is None:
-        cursor.nextset()
-    return {place: Stored(*told) for place, *told in cursor.fetchall()}
+    with cursor.db.wrap_database_errors:
+        answers = cursor.cursor  # each call of Django's own takes as long as the answer
+        while answers.nextset():
+            pass
+        return {place: Stored(*told) for place, *told in answers.fetchall()}
 
 
 @cache

@@ -7,6 +7,11 @@ from typing import Any
 from django.db import OperationalError, connection
 
 
+def is_transaction(sql: str) -> bool:
+    """Whether this message to PostgreSQL is a whole transaction: it ends with a commit."""
+    return ";SET LOCAL enable_seqscan = off;" in sql
+
+
 @contextmanager
 def losing_the_answer_to_a_commit() -> Iterator[None]:
     """Lose the answer to the next commit of this thread's connection."""
@@ -21,7 +26,7 @@ def losing_the_answer_to_a_commit() -> Iterator[None]:
         run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
         answer = run(sql, params, many, context)
-        if sql.endswith(";COMMIT") and connection._commit is not commit:
+        if is_transaction(sql) and connection._commit is not commit:
             connection._commit = commit
             raise OperationalError("server closed the connection unexpectedly")
         return answer
