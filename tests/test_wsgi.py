@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from io import BytesIO
 
 import pytest
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 
 from superoffice_hooks.intake.view import webhook
-from superoffice_hooks.models import Delivery
+from superoffice_hooks.models import Delivery, Event
 from superoffice_hooks.signals import event_recorded
 from superoffice_hooks.wire.signature import sign
 from superoffice_hooks.wsgi import _endpoint_at, webhook_first
@@ -54,13 +55,14 @@ def _one_connection():
         signal.connect(close_old_connections)
 
 
-def ask(application, url=URL, method="POST", **environ):
+def ask(application, url=URL, method="POST", wire=None, **environ):
     """Send a delivery; return the status line, the headers and the body of the answer."""
-    raw = encode(body())
+    raw = encode(wire or body())
     headers = {"X-SuperOffice-Signature": sign(raw, settings.SECRET)}
     request = RequestFactory().generic(method, url, raw, headers=headers)
+    environ = request.environ | {"wsgi.input": BytesIO(raw)} | environ
     told = []
-    response = application(request.environ | environ, lambda *line: told.append(line))
+    response = application(environ, lambda *line: told.append(line))
     content = b"".join(response)
     if hasattr(response, "close"):
         response.close()
@@ -85,6 +87,51 @@ def test_a_delivery_is_stored_and_answered(path):
     assert (status, content) == ("200 OK", b"recorded\n")
     assert headers == {"Content-Type": "text/plain; charset=utf-8", "Content-Length": "9"}
     assert Delivery.objects.get().endpoint == "default"
+
+
+@pytest.mark.parametrize(
+    ("environ", "status"),
+    [
+        pytest.param({}, "200 OK", id="genuine"),
+        pytest.param({"HTTP_X_SUPEROFFICE_SIGNATURE": "x"}, "401 Unauthorized", id="forged"),
+        pytest.param({"PATH_INFO": f"{URL}nobody"}, "404 Not Found", id="no endpoint"),
+        pytest.param({"CONTENT_LENGTH": "99999999999"}, "413 Request Entity Too Large", id="large"),
+        pytest.param({"CONTENT_LENGTH": "9999"}, "400 Bad Request", id="cut off"),
+        pytest.param({"CONTENT_LENGTH": "9" * 5000}, "401 Unauthorized", id="no number"),
+        pytest.param({"CONTENT_LENGTH": "-1"}, "401 Unauthorized", id="negative"),
+        pytest.param({"CONTENT_LENGTH": ""}, "401 Unauthorized", id="no length"),
+        pytest.param({"HTTP_TRANSFER_ENCODING": "chunked"}, "400 Bad Request", id="chunked"),
+        pytest.param(
+            {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
+            "200 OK",
+            id="chunked and ended",
+        ),
+        pytest.param({"REMOTE_ADDR": "192.0.2.7"}, "200 OK", id="from somewhere"),
+    ],
+)
+def test_both_ways_answer_and_store_the_same(environ, status):
+    wire = body()
+    short, stored = ask(webhook_first(site), wire=wire, **environ), all_that_was_recorded()
+    Delivery.objects.all().delete()
+    Event.objects.all().delete()
+    long = ask(WSGIHandler(), wire=wire, **environ)
+    assert (short[0], short[2]) == (long[0], long[2])
+    assert short[0] == status
+    assert short[1] == {name: long[1][name] for name in ("Content-Type", "Content-Length")}
+    assert stored == all_that_was_recorded()
+
+
+def all_that_was_recorded():
+    """Return what their deliveries say, but for their ids and times."""
+    columns = "endpoint", "remote_address", "signature", "headers", "body"
+    return list(Delivery.objects.filter(outcome="recorded").values_list(*columns))
+
+
+def test_where_nothing_can_be_stored_it_says_when_to_ask_again(settings):
+    settings.SUPEROFFICE_HOOKS = {"SECRETS": "a text where a list is meant"}
+    status, headers, content = ask(webhook_first(site))
+    assert (status, content) == ("503 Service Unavailable", b"The delivery could not be stored.\n")
+    assert headers["Retry-After"] == "1"
 
 
 def test_no_middleware_is_asked(settings):
