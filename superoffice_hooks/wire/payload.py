@@ -162,9 +162,11 @@ def _cut(text: str, flags: set[Flag]) -> str:
     return f"{text[: MAX_TEXT - 1]}…"
 
 
-def _rows(named: Mapping[str, Any] | Iterable[str], flags: set[Flag]) -> dict[str, Any]:
+def _rows(named: dict[str, Any] | Iterable[str], flags: set[Flag]) -> dict[str, Any]:
     """Return what becomes one row a name: each name once, in order, cut, and not too many."""
-    values = named if isinstance(named, Mapping) else dict.fromkeys(named)
+    values = named if isinstance(named, dict) else dict.fromkeys(named)
+    if len(values) <= MAX_ROWS and max(map(len, values), default=0) <= MAX_TEXT:
+        return values  # as nearly always
     if len(values) > MAX_ROWS:
         flags.add(Flag.CAPPED)
     return {_cut(name, flags): values[name] for name in list(values)[:MAX_ROWS]}
