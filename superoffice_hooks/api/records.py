@@ -70,7 +70,7 @@ class RecordResource(TrailView):
         """Return the address of what comes after a place; ``None`` where nothing does."""
         if place is None:
             return None
-        query = {**{name: getattr(record, name) for name in self.names}, **more, "cursor": place}
+        query = {**record._asdict(), **more, "cursor": str(place)}
         path = reverse(f"superoffice_hooks:{name}", query=query)
         return str(self.request.build_absolute_uri(path))
 

@@ -1,7 +1,6 @@
 """``api/summary/``: how many events there are in a period."""
 
 from collections import Counter
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +93,6 @@ def _shown(found: "Summary") -> dict[str, Any]:
         ],
         "actions": [{"action": name, "count": count} for name, count in busiest.items()],
         "entities": [{"entity": name, "count": count} for name, count in found.entities],
-        "associates": [{**asdict(who), "count": count} for who, count in found.associates],
+        "associates": [{**who._asdict(), "count": count} for who, count in found.associates],
         "tenants": [{"context_identifier": name, "count": count} for name, count in found.tenants],
     }

@@ -12,9 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from sqlite3 import SQLITE_BUSY
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary, finalize
 
 from django.db import Error, OperationalError, connections, transaction
@@ -27,8 +26,7 @@ REST: Final = 2.0  # seconds in which a database that has failed is left alone
 TRIAL: Final = 10.0  # seconds in which nobody else tries while one does
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A moment on the monotonic clock."""
 
     at: float

@@ -1,7 +1,7 @@
 """Who did it: the associates behind the numbers."""
 
 import logging
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from superoffice_hooks.conf import conf
 
@@ -10,8 +10,7 @@ logger = logging.getLogger("superoffice_hooks.trail")
 SYSTEM = 0  # ChangedByAssociateId where SuperOffice itself did it
 
 
-@dataclass(frozen=True, slots=True)
-class Associate:
+class Associate(NamedTuple):
     """Who changed something: an associate of one tenant.
 
     ``name`` is ``None`` where the site knows none. ``is_integration`` marks a program of ours.

@@ -1,17 +1,15 @@
 """A place in a list that is read a page at a time."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Q
 
 _PLACE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?Z)_(\d{1,18})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The last row that was read of a list: ``at`` is its time, in UTC, and ``pk`` its id.
 
     As text it is ``2026-11-21T09:12:02.123456Z_4711``. No row that comes or goes moves it.

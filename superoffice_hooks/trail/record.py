@@ -1,8 +1,7 @@
 """One record of one tenant, and what the trail holds of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from superoffice_hooks.conf import conf
@@ -21,8 +20,7 @@ def title_of(values: Mapping[str, Any]) -> str:
     return next((name[:MAX_TITLE] for name in named if isinstance(name, str)), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What an event is about: the tenant, the entity and the record's id in SuperOffice."""
 
     context_identifier: str

@@ -2,9 +2,8 @@
 
 import base64
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.db import router
 from django.db.models import F, QuerySet, Sum, TextField, Value
@@ -20,8 +19,7 @@ BUDGET = 1024 * 1024  # characters that are read at once; one row may be larger
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """The rows of an export: those of a filtered list, in its order, up to the id ``until``.
 
     ``rows`` are events or deliveries that ``user`` may see, ordered by ``occurred_at``,

@@ -7,15 +7,13 @@ Source: SuperOffice documentation, the reference pages of webhook events and the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from superoffice_hooks.wire.values import decode
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(NamedTuple):
     """One kind of record that raises events.
 
     ``name`` is the wire's Entity. ``table`` is the number by which relation rows name the table,

@@ -9,9 +9,8 @@ Source: SuperOffice documentation, "Webhook notifications" and the reference pag
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from superoffice_hooks.exceptions import PayloadError
@@ -36,8 +35,7 @@ KNOWN_KEYS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """What one body says, in Python's types and within every database's bounds.
 
     ``name`` is the wire's Event, split at its last dot into ``entity`` and ``action``.

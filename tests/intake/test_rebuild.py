@@ -160,10 +160,7 @@ def test_what_a_later_parser_reads_otherwise_is_written(event):
 
     def later(raw):
         payload = parse(raw)
-        return module.Payload(
-            **{name: getattr(payload, name) for name in payload.__slots__}
-            | {"changes": (*payload.changes, "more"), "action": "edited"}
-        )
+        return payload._replace(changes=(*payload.changes, "more"), action="edited")
 
     before = Event.objects.values().get()
     with mock.patch.object(module, "parse", later):
