@@ -123,7 +123,6 @@ class RowViewSet(TrailView, ReadOnlyModelViewSet[Row]):
 
     pagination_class = TrailPagination
     filter_backends = (StrictFilterBackend,)
-    lookup_value_regex = "[0-9]+"
 
     @property
     def other_parameters(self) -> tuple[str, ...]:  # type: ignore[override]  # of each action

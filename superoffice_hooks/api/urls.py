@@ -4,7 +4,6 @@ from typing import Any
 
 from django.apps import apps
 from django.urls import path
-from rest_framework.routers import SimpleRouter
 
 from superoffice_hooks.api.deliveries import DeliveryViewSet
 from superoffice_hooks.api.events import EventViewSet
@@ -16,10 +15,10 @@ from superoffice_hooks.api.summary import SummaryView
 from superoffice_hooks.models import Delivery, Event
 from superoffice_hooks.trail.formats import FORMATS
 
-router = SimpleRouter()
-router.register("events", EventViewSet, basename="event")
-router.register("deliveries", DeliveryViewSet, basename="delivery")
-
+# What a router would give the views; to bring it in would cost each start as much as them all.
+LIST: Any = {"actions": {"get": "list"}, "detail": False, "suffix": "List"}
+DETAIL: Any = {"actions": {"get": "retrieve"}, "detail": True, "suffix": "Instance"}
+CHOICES: Any = {"actions": {"get": "choices"}, **EventViewSet.choices.kwargs}
 EVENTS: Any = {"queryset": Event.objects.all(), "filterset_class": EventFilter}
 DELIVERIES: Any = {"queryset": Delivery.objects.all(), "filterset_class": DeliveryFilter}
 RECORD = "records/<str:context_identifier>/<str:entity>/<str:primary_key>/"
@@ -37,7 +36,11 @@ urlpatterns = [
     ),
     path("events/manifest/", ManifestView.as_view(**EVENTS), name="events-manifest"),
     path("deliveries/manifest/", ManifestView.as_view(**DELIVERIES), name="deliveries-manifest"),
-    *router.urls,
+    path("events/", EventViewSet.as_view(**LIST), name="event-list"),
+    path("events/choices/", EventViewSet.as_view(**CHOICES), name="event-choices"),
+    path("events/<int:pk>/", EventViewSet.as_view(**DETAIL), name="event-detail"),
+    path("deliveries/", DeliveryViewSet.as_view(**LIST), name="delivery-list"),
+    path("deliveries/<int:pk>/", DeliveryViewSet.as_view(**DETAIL), name="delivery-detail"),
     path(RECORD, RecordView.as_view(), name="record"),
     path(f"{RECORD}related/", RelatedView.as_view(), name="related"),
     path("summary/", SummaryView.as_view(), name="summary"),
