@@ -50,7 +50,7 @@ def in_short(error: Exception) -> str:
     Databases quote the values that they refuse, and more of them on the lines after the first.
     """
     line = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__} {_QUOTED.sub('…', line)}".strip()
+    return f"{type(error).__name__} {re.sub(_QUOTED, '…', line)}".strip()
 
 
-_QUOTED = re.compile(r"""(["']).*\1""")
+_QUOTED = r"""(["']).*\1"""

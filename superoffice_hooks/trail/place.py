@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Q
 
-_PLACE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?Z)_(\d{1,18})", re.ASCII)
+_PLACE = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?Z)_(\d{1,18})"
 
 
 class Place(NamedTuple):
@@ -26,7 +26,7 @@ class Place(NamedTuple):
     @classmethod
     def read(cls, text: str) -> "Place":
         """Return the place that this text names; raise ``ValueError`` where it names none."""
-        found = _PLACE.fullmatch(text)
+        found = re.fullmatch(_PLACE, text, re.ASCII)
         if found is None:
             raise ValueError(text)
         at = datetime.fromisoformat(found[1])

@@ -16,7 +16,7 @@ from superoffice_hooks.wire.catalog import linked_record
 MAX_LENGTH: Final = 255  # of every column that is searched
 
 _NUMBER = r"-?[0-9]{1,19}"
-_RECORD: Final = re.compile(
+_RECORD: Final = (
     rf"(?:(?P<context>[^\s:/=]+)\s*[:/\s]\s*)??(?P<word>[^\s:/=]+)\s*[:/=\s]\s*(?P<key>{_NUMBER})"
 )
 
@@ -87,7 +87,7 @@ def _number(text: str, events: EventQuerySet) -> Reading | None:
 
 def _record(text: str, events: EventQuerySet) -> Reading | None:
     """Read ``contact:994863`` and the like, ``contact_id=994863`` too."""
-    found = _RECORD.fullmatch(text)
+    found = re.fullmatch(_RECORD, text)
     if found is None or (key := _key(found["key"])) is None:
         return None
     tenant = {"context_identifier": found["context"]} if found["context"] is not None else {}

@@ -108,7 +108,7 @@ def _unzip(body: bytes) -> bytes:
 
 
 # Possessive, so that a string of ten million escapes costs no memory.
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[][{}]', re.DOTALL)
+_STRING_OR_BRACKET = r'"(?:[^"\\]++|\\.)*+"?|[][{}]'
 
 
 def _refuse_deep_nesting(text: str) -> None:
@@ -116,7 +116,7 @@ def _refuse_deep_nesting(text: str) -> None:
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
-    for found in _STRING_OR_BRACKET.finditer(text):
+    for found in re.finditer(_STRING_OR_BRACKET, text, re.DOTALL):
         if found[0] in ("[", "{"):
             depth += 1
             if depth > MAX_DEPTH:
