@@ -14,6 +14,7 @@ NOT_AT_START = {
     "superoffice_hooks.admin.event",
     "superoffice_hooks.admin.overview",
     "superoffice_hooks.admin.record",
+    "superoffice_hooks.api.answers",
     "superoffice_hooks.api.schema",
     "superoffice_hooks.health",
     "superoffice_hooks.intake.rebuild",
@@ -23,6 +24,7 @@ NOT_AT_START = {
     "superoffice_hooks.trail.activity",
     "superoffice_hooks.trail.dossier",
     "superoffice_hooks.trail.export",
+    "superoffice_hooks.trail.history",
     "superoffice_hooks.trail.manifest",
     "superoffice_hooks.trail.outages",
     "superoffice_hooks.trail.related",
@@ -32,6 +34,7 @@ NOT_AT_START = {
     "drf_spectacular",
     "health_check",
     "rest_framework.authtoken",
+    "rest_framework.routers",
     "concurrent.futures.process",
     "multiprocessing.pool",
 }

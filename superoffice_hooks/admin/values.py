@@ -6,7 +6,7 @@ from collections import ChainMap
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils import formats
 from django.utils.html import format_html
@@ -14,11 +14,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from superoffice_hooks.admin.parts import record_link, render_moment
-from superoffice_hooks.trail.history import Told
 from superoffice_hooks.trail.people import People
 from superoffice_hooks.trail.record import Record, title_of
 from superoffice_hooks.wire.catalog import linked_ends, linked_record
 from superoffice_hooks.wire.values import decode, is_encoded
+
+if TYPE_CHECKING:  # no start needs it
+    from superoffice_hooks.trail.history import Told
 
 MAX_DIGITS = range(-15, 16)  # before and behind the point; others keep their exponent
 MAX_TEXT = 300  # characters; the page of the event has more, the body all
@@ -31,7 +33,9 @@ _TURNING = {
 _MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?"
 
 
-def render_told(name: str, told: Told, record: Record, people: People | None = None) -> SafeString:
+def render_told(
+    name: str, told: "Told", record: Record, people: People | None = None
+) -> SafeString:
     """Return the value that an event's snapshot told of a field of this record."""
     return render_value(name, told.value, record, told.event.field_values, people)
 

@@ -11,14 +11,13 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import IntegerField
+from rest_framework.serializers import BaseSerializer, IntegerField
 from rest_framework.utils.urls import replace_query_param
 
 from superoffice_hooks.api.base import TrailView, non_atomic
 from superoffice_hooks.api.filters import EventFilter, StrictFilterBackend, select
 from superoffice_hooks.api.follow import Unsettled
 from superoffice_hooks.api.pagination import read_place
-from superoffice_hooks.api.serializers import ManifestSerializer
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail.follow import UnsettledError, settled
 from superoffice_hooks.trail.formats import FORMATS
@@ -119,13 +118,17 @@ class ManifestView(SelectionView):
     The rows are all read for it: it takes as long as the export.
     """
 
-    serializer_class = ManifestSerializer
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        """Return what shows a manifest."""
+        from superoffice_hooks.api.answers import ManifestSerializer  # no start needs it
+
+        return ManifestSerializer
 
     def get(self, request: Request) -> Response:
         """Answer with the manifest."""
         from superoffice_hooks.trail.manifest import manifest  # likewise
 
-        return Response(ManifestSerializer(manifest(self.selection(request))).data)
+        return Response(self.get_serializer(manifest(self.selection(request))).data)
 
 
 def _question(request: Request) -> str:

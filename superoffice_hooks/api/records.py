@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from superoffice_hooks.api.base import TrailView
 from superoffice_hooks.api.filters import LARGEST, SMALLEST, refuse_unknown
 from superoffice_hooks.api.pagination import read_place
-from superoffice_hooks.api.serializers import RelatedSerializer, TimelineSerializer
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail.changes import Technical
 from superoffice_hooks.trail.people import People
@@ -37,7 +36,6 @@ class RecordResource(TrailView):
     """What both resources of a record have."""
 
     queryset: QuerySet[Event] = Event.objects.none()  # says which permission to ask for
-    serializer_class: ClassVar[type[serializers.BaseSerializer[Any]]]
     trail_scope = "superoffice_records"
     names = ("context_identifier", "entity", "primary_key")
     beside: ClassVar[tuple[str, ...]] = ("cursor",)
@@ -81,7 +79,11 @@ class RecordView(RecordResource):
     The first page has what happened around the record too.
     """
 
-    serializer_class = TimelineSerializer
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        """Return what shows the story of a record."""
+        from superoffice_hooks.api.answers import TimelineSerializer  # no start needs it
+
+        return TimelineSerializer
 
     def get(self, request: Request, **path: str) -> Response:
         """Answer with the record, or 404 where the user can see nothing of it."""
@@ -109,14 +111,19 @@ class RecordView(RecordResource):
             "related": around,
             "next": page and self.link("record", record, page.older),
         }
-        return Response(TimelineSerializer(shown, context=context).data)
+        return Response(self.get_serializer_class()(shown, context=context).data)
 
 
 class RelatedView(RecordResource):
     """A page of the events of other records that name this one; ``of`` keeps to an entity."""
 
-    serializer_class = RelatedSerializer
     beside = ("cursor", "of")
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        """Return what shows the events around a record."""
+        from superoffice_hooks.api.answers import RelatedSerializer  # likewise
+
+        return RelatedSerializer
 
     def get(self, request: Request, **path: str) -> Response:
         """Answer with the events around the record."""
@@ -128,4 +135,4 @@ class RelatedView(RecordResource):
         more = {} if of is None else {"of": of}
         context = self.context(record)
         context["next_related"] = lambda page: self.link("related", record, page.older, **more)
-        return Response(RelatedSerializer(page, context=context).data)
+        return Response(self.get_serializer_class()(page, context=context).data)

@@ -28,6 +28,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from superoffice_hooks import __version__
+from superoffice_hooks.api.answers import AssociateSerializer
 from superoffice_hooks.api.base import SAFE_INTEGER, TrailView
 from superoffice_hooks.api.filters import (
     EMPTIABLE,
@@ -42,7 +43,7 @@ from superoffice_hooks.api.filters import (
     refuse_unknown,
 )
 from superoffice_hooks.api.pagination import TrailPagination
-from superoffice_hooks.api.serializers import AssociateSerializer, EventSerializer
+from superoffice_hooks.api.serializers import EventSerializer
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail.facets import FACETS, MAX_CHOICES
 from superoffice_hooks.trail.formats import FORMATS
@@ -417,8 +418,6 @@ class TrailSchema(AutoSchema):
             found: Any = FollowedSerializer
         elif self.action == "choices":
             found = ChoicesSerializer
-        elif self.is_of_a_record:
-            found = self.view.serializer_class
         else:
             found = self.view.get_serializer_class()
         if found is EventSerializer:
