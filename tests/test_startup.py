@@ -24,6 +24,7 @@ NOT_AT_START = {
     "superoffice_hooks.trail.activity",
     "superoffice_hooks.trail.dossier",
     "superoffice_hooks.trail.export",
+    "superoffice_hooks.trail.formats",
     "superoffice_hooks.trail.history",
     "superoffice_hooks.trail.manifest",
     "superoffice_hooks.trail.outages",

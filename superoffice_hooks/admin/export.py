@@ -20,7 +20,6 @@ from django.utils.translation import gettext_lazy as _
 from superoffice_hooks.admin.base import ReadOnlyAdmin, non_atomic
 from superoffice_hooks.admin.filters import MomentRangeFilter, is_64_bit_number
 from superoffice_hooks.trail.follow import UnsettledError, settled
-from superoffice_hooks.trail.formats import CSV, NDJSON, Format
 from superoffice_hooks.trail.selection import Selection
 
 if TYPE_CHECKING:  # imported where it is used: no start needs it
@@ -54,19 +53,20 @@ class ExportActions(ReadOnlyAdmin):
     @admin.action(permissions=["view"], description=_("Export selected as CSV"))
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase | None:
         """Answer with the selected rows as CSV."""
-        return self._export(request, queryset, CSV)
+        return self._export(request, queryset, "csv")
 
     @admin.action(permissions=["view"], description=_("Export selected as NDJSON"))
     def export_ndjson(
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponseBase | None:
         """Answer with the selected rows as NDJSON."""
-        return self._export(request, queryset, NDJSON)
+        return self._export(request, queryset, "ndjson")
 
     def _export(
-        self, request: HttpRequest, queryset: QuerySet[Any], format: Format
+        self, request: HttpRequest, queryset: QuerySet[Any], file_format: str
     ) -> HttpResponseBase | None:
         from superoffice_hooks.trail.export import Export, respond
+        from superoffice_hooks.trail.formats import FORMATS
 
         try:
             until = settled(self.model)
@@ -84,7 +84,7 @@ class ExportActions(ReadOnlyAdmin):
             period.before if period else None,
             request.GET.getlist("context_identifier") or None,
         )
-        export = Export(selection, format)
+        export = Export(selection, FORMATS[file_format])
         return respond(request, bundle(export), f"{export.name}.zip", "application/zip")
 
     def _period(self, request: HttpRequest) -> MomentRangeFilter | None:

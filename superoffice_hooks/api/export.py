@@ -20,7 +20,6 @@ from superoffice_hooks.api.follow import Unsettled
 from superoffice_hooks.api.pagination import read_place
 from superoffice_hooks.models import Event
 from superoffice_hooks.trail.follow import UnsettledError, settled
-from superoffice_hooks.trail.formats import FORMATS
 from superoffice_hooks.trail.scope import deliveries_for, events_for
 from superoffice_hooks.trail.selection import Selection
 
@@ -89,7 +88,8 @@ class ExportView(SelectionView):
 
     def get(self, request: Request) -> HttpResponseBase:
         """Answer with a stream."""
-        from superoffice_hooks.trail.export import Export, respond  # no start needs it
+        from superoffice_hooks.trail.export import Export, respond  # no start needs them
+        from superoffice_hooks.trail.formats import FORMATS
 
         cursor = request.query_params.get("cursor")
         place = None if cursor is None else read_place(cursor)
