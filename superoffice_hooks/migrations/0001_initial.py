@@ -300,8 +300,8 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
+                        "name",
                         "event_id",
-                        "position",
                         blank=True,
                         editable=False,
                         primary_key=True,
@@ -330,11 +330,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "changed field",
                 "verbose_name_plural": "changed fields",
                 "ordering": ["event_id", "position"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("name", "event"), name="superoffice_hooks_changedfield_once"
-                    )
-                ],
+                "indexes": [models.Index(fields=["event"], name="so_changed_event")],
             },
         ),
         migrations.CreateModel(
@@ -343,9 +339,11 @@ class Migration(migrations.Migration):
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "event_id",
-                        "entity",
                         "primary_key",
+                        "entity",
+                        "context_identifier",
+                        "occurred_at",
+                        "event_id",
                         blank=True,
                         editable=False,
                         primary_key=True,
@@ -381,18 +379,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "related record",
                 "verbose_name_plural": "related records",
                 "ordering": ["-occurred_at", "-event_id"],
-                "indexes": [
-                    models.Index(
-                        fields=[
-                            "primary_key",
-                            "entity",
-                            "context_identifier",
-                            "occurred_at",
-                            "event",
-                        ],
-                        name="so_related_record",
-                    )
-                ],
+                "indexes": [models.Index(fields=["event"], name="so_related_event")],
             },
         ),
     ]

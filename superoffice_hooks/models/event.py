@@ -164,11 +164,13 @@ class Event(models.Model):
 class ChangedField(models.Model):
     """One field that an event names as changed; ``position`` is its place in Changes, from 0.
 
-    The key is (event, position): no surrogate id and no foreign-key constraint, which would cost
-    every event ten index entries and ten look-ups for rows that are only written with it.
+    The key is (name, event), for it is also the index behind "which events changed this field". The
+    rows of an event are found by an index of the event alone: PostgreSQL keeps such an id once, and
+    not with each of ten rows. There is no surrogate id and no foreign-key constraint, which would
+    cost every event ten index entries and ten look-ups for rows that are only written with it.
     """
 
-    pk = models.CompositePrimaryKey("event_id", "position")
+    pk = models.CompositePrimaryKey("name", "event_id")
     event = models.ForeignKey(
         Event, models.CASCADE, related_name="changed_fields", db_constraint=False, db_index=False
     )
@@ -179,12 +181,7 @@ class ChangedField(models.Model):
         verbose_name = _("changed field")
         verbose_name_plural = _("changed fields")
         ordering: ClassVar = ["event_id", "position"]
-        constraints: ClassVar = [
-            # Also the index behind "which events changed this field".
-            models.UniqueConstraint(
-                fields=["name", "event"], name="superoffice_hooks_changedfield_once"
-            )
-        ]
+        indexes: ClassVar = [models.Index(fields=["event"], name="so_changed_event")]
 
     def __str__(self) -> str:
         return str(self.name)
@@ -210,14 +207,17 @@ class DeletedValue(models.Model):
 
 
 class RelatedRecord(models.Model):
-    """A record other than its own that an event names; the key is (event, entity, primary key).
+    """A record other than its own that an event names.
 
     It stands in an ``…_id`` value of the event, or is the source or destination of a relation.
     Tenant and time are the event's own, repeated here so that one index gives "what happened
-    around this record", newest first, however often it is named.
+    around this record", newest first, however often it is named. That index is the key, so that
+    there is no second one as wide; an index of the event alone finds the rows of an event.
     """
 
-    pk = models.CompositePrimaryKey("event_id", "entity", "primary_key")
+    pk = models.CompositePrimaryKey(
+        "primary_key", "entity", "context_identifier", "occurred_at", "event_id"
+    )
     event = models.ForeignKey(
         Event, models.CASCADE, related_name="related_records", db_constraint=False, db_index=False
     )
@@ -230,12 +230,7 @@ class RelatedRecord(models.Model):
         verbose_name = _("related record")
         verbose_name_plural = _("related records")
         ordering: ClassVar = ["-occurred_at", "-event_id"]
-        indexes: ClassVar = [
-            models.Index(
-                fields=["primary_key", "entity", "context_identifier", "occurred_at", "event"],
-                name="so_related_record",
-            )
-        ]
+        indexes: ClassVar = [models.Index(fields=["event"], name="so_related_event")]
 
     def __str__(self) -> str:
         return f"{self.entity} {self.primary_key}"

@@ -113,6 +113,17 @@ def test_no_list_is_sorted_for_the_reader(plan, name):
     assert "TEMP B-TREE" not in found
 
 
+@pytest.mark.parametrize("model", [ChangedField, RelatedRecord])
+def test_the_rows_of_some_events_are_found_by_the_event(plan, model):
+    [index] = model._meta.indexes
+    found = plan(model.objects.filter(event__in=[1, 2]))
+    begin = {
+        "postgresql": rf"using {index.name} on .*\n.*Index Cond: \(event_id = ANY",
+        "sqlite": rf"SEARCH .* USING INDEX {index.name} \(event_id=\?",
+    }
+    assert re.search(begin[connection.vendor], found), found
+
+
 @pytest.fixture
 def busy_trail():
     """A quiet tenant, whose events are the oldest, among busy ones."""
