@@ -4,6 +4,7 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 import superoffice_hooks.models.fields
+import superoffice_hooks.models.indexes
 
 
 class Migration(migrations.Migration):
@@ -330,7 +331,11 @@ class Migration(migrations.Migration):
                 "verbose_name": "changed field",
                 "verbose_name_plural": "changed fields",
                 "ordering": ["event_id", "position"],
-                "indexes": [models.Index(fields=["event"], name="so_changed_event")],
+                "indexes": [
+                    superoffice_hooks.models.indexes.OrderedOnMariaDB(
+                        fields=["event"], name="so_changed_event"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(

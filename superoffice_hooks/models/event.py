@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from superoffice_hooks.models.fields import ExactCharField, GuidField, WireEncoder
+from superoffice_hooks.models.indexes import OrderedOnMariaDB
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -181,7 +182,7 @@ class ChangedField(models.Model):
         verbose_name = _("changed field")
         verbose_name_plural = _("changed fields")
         ordering: ClassVar = ["event_id", "position"]
-        indexes: ClassVar = [models.Index(fields=["event"], name="so_changed_event")]
+        indexes: ClassVar = [OrderedOnMariaDB(fields=["event"], name="so_changed_event")]
 
     def __str__(self) -> str:
         return str(self.name)

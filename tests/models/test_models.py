@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
 from superoffice_hooks.models import ChangedField, DeletedValue, Delivery, Event, RelatedRecord
@@ -137,6 +137,25 @@ def test_changed_fields_keep_the_order_of_the_wire():
     post(body(Changes=["z", "a", "m"]))
     rows = Event.objects.with_rows().get().changed_fields.all()
     assert [(row.position, row.name) for row in rows] == [(0, "z"), (1, "a"), (2, "m")]
+
+
+@pytest.mark.skipif(
+    connection.vendor != "mysql", reason="MariaDB's tables lie in their key's order"
+)
+@pytest.mark.parametrize("model", [ChangedField, RelatedRecord])
+def test_the_rows_of_events_are_read_from_the_index_alone(model):
+    for number in range(20):
+        post(body(PrimaryKey=number, FieldValues={"person_id": 88}))
+    [index] = model._meta.indexes
+    sql, params = model.objects.filter(event__in=[1, 2]).query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"EXPLAIN {sql}".replace(" WHERE", f" FORCE INDEX ({index.name}) WHERE"), params
+        )
+        names = [column[0] for column in cursor.description]
+        [plan] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    assert plan["key"] == index.name
+    assert "Using index" in plan["Extra"].split("; ")
 
 
 def test_every_row_has_a_readable_name():
