@@ -2,9 +2,9 @@
 
 Whoever comes first writes, on its own connection, what waits when the database can take it; those
 that come later are written together by the next. There is no thread of its own, and nothing waits
-for company, but that whoever writes lets the threads that are at work already go first: one message
-for four deliveries costs both sides half of what four messages do. A delivery that comes alone is
-written alone, and at once. Nobody is told anything before the commit. Whatever goes wrong, each can
+for company, but that whoever would write less than a few lets the threads that are at work already
+go first: one message for four deliveries costs both sides half of what four messages do. A delivery
+that comes alone is written alone, and at once. Nobody is told anything before the commit. Whatever goes wrong, each can
 still be written by itself: so nobody waits for its turn, or for the database, for longer than half
 of its time.
 """
@@ -23,7 +23,7 @@ from superoffice_hooks.intake.insert import NewEvent, insert
 from superoffice_hooks.models import Delivery
 
 MOST: Final = 64  # deliveries in one transaction
-FIRST: Final = 4  # threads that go first
+FEW: Final = 3  # deliveries for which whoever writes gives way to threads that are at work
 TOGETHER: Final = 0.7  # seconds for one transaction of those that have no deadline
 AT_LAST: Final = 5.0  # seconds after which whoever writes for them must have been interrupted
 
@@ -96,7 +96,7 @@ class GroupCommit:
         stored: dict[int, Delivery] = {}
         error: BaseException | None = None
         try:
-            for _ in range(FIRST):
+            for _ in range(FEW - len(self._queue)):
                 time.sleep(0)  # returns when another thread has to wait, or at once
             stored = insert(self._take(batch), self._alias, mine.soon)
         except Exception as failure:  # each tries alone then, and tells what it is
