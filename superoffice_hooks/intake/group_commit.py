@@ -4,9 +4,9 @@ Whoever comes first writes, on its own connection, what waits when the database 
 that come later are written together by the next. There is no thread of its own, and nothing waits
 for company, but that whoever would write less than a few lets the threads that are at work already
 go first: one message for four deliveries costs both sides half of what four messages do. A delivery
-that comes alone is written alone, and at once. Nobody is told anything before the commit. Whatever goes wrong, each can
-still be written by itself: so nobody waits for its turn, or for the database, for longer than half
-of its time.
+that comes alone is written alone, and at once. Nobody is told anything before the commit. Whatever
+goes wrong, each can still be written by itself: so nobody waits for its turn, or for the database,
+for longer than half of its time.
 """
 
 import os
