@@ -100,7 +100,7 @@ getattr(os, "register_at_fork", dict)(after_in_child=_asking.clear)  # Windows k
 def message_within(deadline: Deadline | None, alias: str) -> Iterator[str]:
     """Watch over one message to PostgreSQL, and yield the statements that it has to begin with.
 
-    The message is a transaction from BEGIN to COMMIT, and fails as ``transaction_within`` says.
+    The message is a whole transaction, and fails as ``transaction_within`` says.
     """
     if deadline is None:
         yield ""
