@@ -99,6 +99,29 @@ def test_who_comes_alone_writes_alone(group):
     assert group.written == [["a"], ["b"]]
 
 
+def test_who_is_at_work_when_another_writes_goes_first(group, monkeypatch):
+    joined = []
+
+    def give_way(seconds):
+        assert seconds == 0
+        joined.append(Caller(group, f"joined {len(joined)}"))
+        while len(group._queue) < 1 + len(joined):
+            pass
+
+    monkeypatch.setattr(group_commit, "time", mock.Mock(sleep=give_way))
+    assert group.insert(Item("first"), None) == "first"
+    finish(*joined)
+    assert group.written == [["first", "joined 0", "joined 1"]]
+
+
+def test_where_enough_wait_nobody_is_let_go_first(group, monkeypatch):
+    first, waiting = held(group, ["a", "b", "c"])
+    monkeypatch.setattr(group_commit, "time", None)
+    group.go.set()
+    finish(first, *waiting)
+    assert group.written == [["first"], ["a", "b", "c"]]
+
+
 def test_those_who_wait_are_written_together_by_the_next(group):
     first, waiting = held(group, ["a", "b", "c"])
     waiting[1].item.is_new = False
