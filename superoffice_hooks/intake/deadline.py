@@ -218,37 +218,43 @@ class Line:
 
     def __init__(self, connection: Any) -> None:
         self.is_severed = False
-        self._raw = connection.connection  # for as long as it lives the copy is open
-        self._copy = None if connection.vendor == "sqlite" else _copied_descriptor(connection)
+        self._raw = connection.connection
+        self._end = None if connection.vendor == "sqlite" else _end_of(connection)
 
     def sever(self) -> None:
         """End whatever the connection waits for."""
         self.is_severed = True
-        if self._copy is None:
+        if self._end is None:
             self._raw.interrupt()
         else:
-            with socket.socket(fileno=os.dup(self._copy)) as end, suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)  # or it was closed by the other end meanwhile
+            with suppress(OSError):  # it was closed by the other end meanwhile
+                self._end.shutdown(socket.SHUT_RDWR)
+
+    def drop(self) -> None:
+        """Close the copy: a connection that has failed is closed, and may live on in its error."""
+        end = _ends.pop(self._raw, None) if self._end is not None else None
+        if end is not None:
+            end.close()
 
 
-def _copied_descriptor(connection: Any) -> int:
-    """Return a copy of the connection's descriptor, made once for as long as it lives.
+def _end_of(connection: Any) -> socket.socket:
+    """Return a copy of the connection's socket, made once for as long as it lives and works.
 
-    A copy, because the connection may close its own, and another take the number.
+    A copy, because the connection may close its own, and another take the descriptor.
     """
     raw = connection.connection
-    copy = _copies.get(raw)
-    if copy is None:
+    end = _ends.get(raw)
+    if end is None:
         try:
-            copy = _copies[raw] = os.dup(raw.fileno())
+            end = _ends[raw] = socket.socket(fileno=os.dup(raw.fileno()))
         except OSError:
             connection.close()
             raise OperationalError("The connection was lost.") from None
-        finalize(raw, os.close, copy)
-    return copy
+        finalize(raw, end.close)
+    return end
 
 
-_copies: Final = WeakKeyDictionary[Any, int]()
+_ends: Final = WeakKeyDictionary[Any, socket.socket]()
 
 
 class Watchdog:
@@ -279,9 +285,16 @@ class Watchdog:
                 self._busy.set()
         try:
             yield line
-        finally:
-            with self._lock:
-                self._watched.pop(line, None)
+        except BaseException:
+            self._pass(line)
+            line.drop()
+            raise
+        else:
+            self._pass(line)
+
+    def _pass(self, line: Line) -> None:
+        with self._lock:
+            self._watched.pop(line, None)
 
     def _watch(self) -> None:
         while True:

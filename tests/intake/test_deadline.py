@@ -302,9 +302,35 @@ def test_a_connection_has_one_copy_of_its_socket_until_it_is_gone():
         with near:
             stand_in = SimpleNamespace(connection=near, vendor="any")
             first, second = Line(stand_in), Line(stand_in)
-            assert first._copy == second._copy != near.fileno()
+            assert first._end is second._end is not near
         del first, second, stand_in, near
         assert far.recv(1) == b""  # the copy has been closed, too
+
+
+def test_a_connection_that_failed_has_no_copy_of_its_socket():
+    near, far = deadline_module.socket.socketpair()
+    with near, far:
+        stand_in = SimpleNamespace(connection=near, vendor="any")
+        with (
+            pytest.raises(ZeroDivisionError),
+            deadline_module._watchdog.over(stand_in, Deadline.after(5)) as line,
+        ):
+            raise ZeroDivisionError
+        assert line._end.fileno() == -1
+        assert Line(stand_in)._end.fileno() != -1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_late_connection_is_severed_where_no_descriptor_is_free(monkeypatch):
+    def none_is_free(*args):
+        raise OSError(24, "Too many open files")
+
+    near, far = deadline_module.socket.socketpair()
+    with near, far:
+        line = Line(SimpleNamespace(connection=near, vendor="any"))
+        monkeypatch.setattr(deadline_module.os, "dup", none_is_free)
+        line.sever()
+        assert far.recv(1) == b""
 
 
 @pytest.mark.django_db(transaction=True)
