@@ -4,7 +4,7 @@ Whoever comes first writes, on its own connection, what waits when the database 
 that come later are written together by the next. There is no thread of its own, and nothing waits
 for company, but that whoever would write less than a few lets the threads that are at work already
 go first: one message for four deliveries costs both sides half of what four messages do. A delivery
-that comes alone is written alone, and at once. Nobody is told anything before the commit. Whatever
+that comes alone is written alone. Nobody is told anything before the commit. Whatever
 goes wrong, each can still be written by itself: so nobody waits for its turn, or for the database,
 for longer than half of its time.
 """
@@ -24,6 +24,7 @@ from superoffice_hooks.models import Delivery
 
 MOST: Final = 64  # deliveries in one transaction
 FEW: Final = 3  # deliveries for which whoever writes gives way to threads that are at work
+BRIEF: Final = 0.002  # seconds after which whoever writes gives way to nobody else
 TOGETHER: Final = 0.7  # seconds for one transaction of those that have no deadline
 AT_LAST: Final = 5.0  # seconds after which whoever writes for them must have been interrupted
 
@@ -96,8 +97,7 @@ class GroupCommit:
         stored: dict[int, Delivery] = {}
         error: BaseException | None = None
         try:
-            for _ in range(FEW - len(self._queue)):
-                time.sleep(0)  # returns when another thread has to wait, or at once
+            self._give_way()
             stored = insert(self._take(batch), self._alias, mine.soon)
         except Exception as failure:  # each tries alone then, and tells what it is
             error = mine.error = failure
@@ -110,6 +110,14 @@ class GroupCommit:
                 if waiting is not mine:
                     waiting.woken.set()
             self._leave(mine)
+
+    def _give_way(self) -> None:
+        """Let threads that are at work go first; not for long, for it may be on a page."""
+        began = time.monotonic()
+        for _ in range(FEW - len(self._queue)):
+            time.sleep(0)  # returns when another thread has to wait, or at once
+            if time.monotonic() - began > BRIEF:
+                return
 
     def _take(self, batch: list[_Waiting]) -> Iterator[NewEvent]:
         """Take what waits into the batch when the first is asked for: when it can be written."""

@@ -108,15 +108,24 @@ def test_who_is_at_work_when_another_writes_goes_first(group, monkeypatch):
         while len(group._queue) < 1 + len(joined):
             pass
 
-    monkeypatch.setattr(group_commit, "time", mock.Mock(sleep=give_way))
+    clock = mock.Mock(sleep=give_way, monotonic=lambda: 0.0)
+    monkeypatch.setattr(group_commit, "time", clock)
     assert group.insert(Item("first"), None) == "first"
     finish(*joined)
     assert group.written == [["first", "joined 0", "joined 1"]]
 
 
+def test_whoever_writes_does_not_give_way_to_a_thread_that_goes_on_and_on(group, monkeypatch):
+    pauses = []
+    clock = mock.Mock(sleep=pauses.append, monotonic=lambda: 0.005 * len(pauses))
+    monkeypatch.setattr(group_commit, "time", clock)
+    assert group.insert(Item("first"), None) == "first"
+    assert pauses == [0]
+
+
 def test_where_enough_wait_nobody_is_let_go_first(group, monkeypatch):
     first, waiting = held(group, ["a", "b", "c"])
-    monkeypatch.setattr(group_commit, "time", None)
+    monkeypatch.setattr(group_commit, "time", mock.Mock(sleep=None, monotonic=lambda: 0.0))
     group.go.set()
     finish(first, *waiting)
     assert group.written == [["first"], ["a", "b", "c"]]
