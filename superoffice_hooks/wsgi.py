@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import LimitedStream, get_path_info, get_script_name
 from django.core.signals import request_finished, request_started
+from django.http import HttpResponse
 from django.http.request import HttpHeaders
 from django.urls import (
     NoReverseMatch,
@@ -26,6 +27,7 @@ from django.urls import (
     set_urlconf,
 )
 from django.utils import timezone, translation
+from django.utils.log import log_response
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -83,11 +85,12 @@ class _Request:
     """What the webhook asks of a request, without the rest of what Django makes of one."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
-        from superoffice_hooks.intake.view import announced_length
-
         self.environ = self.META = environ
         self.headers: Mapping[str, str] = HttpHeaders(environ)
-        length = announced_length(self.headers) or 0
+        try:
+            length = int(environ.get("CONTENT_LENGTH"))  # type: ignore[arg-type]  # as Django does
+        except (TypeError, ValueError):
+            length = 0
         self.read = LimitedStream(environ["wsgi.input"], length).read
 
 
@@ -113,5 +116,9 @@ def _answer(
     answer = receive(_Request(environ), endpoint)
     content = answer.content
     headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(content)), **answer.headers}
-    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(headers.items()))
+    phrase = HTTPStatus(answer.status).phrase
+    if answer.status >= 400:  # as Django does for every view
+        response = HttpResponse(status=answer.status)
+        log_response("%s: %s", phrase, get_path_info(environ), response=response)
+    start_response(f"{answer.status} {phrase}", list(headers.items()))
     return _Content([content])

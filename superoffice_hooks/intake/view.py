@@ -88,7 +88,7 @@ class Request(Protocol):
 
 @sensitive_variables()
 def receive(request: Request, endpoint: str) -> Answer:
-    """Take the delivery that this request brings, and return the answer; nothing is raised."""
+    """Take the delivery that a request brings, and return the answer, whatever goes wrong."""
     try:
         found = conf.endpoint(endpoint, is_away=breaker.rests)
         if found is None:
@@ -139,7 +139,8 @@ def read_body(request: Request, limit: int) -> bytes:
 
     ``limit`` is in bytes and takes the place of ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
     """
-    announced = announced_length(request.headers)
+    header = request.headers.get("Content-Length", "")
+    announced = int(header) if header.isdecimal() and len(header) < 20 else None
     if announced is not None and announced > limit:
         raise BodyError(f"The body is larger than {limit} bytes.", 413)
     stream, body = _stream(request), bytearray()
@@ -153,12 +154,6 @@ def read_body(request: Request, limit: int) -> bytes:
     if announced is not None and len(body) < announced:
         raise BodyError("The body is shorter than its Content-Length.", 400)
     return bytes(body)
-
-
-def announced_length(headers: Mapping[str, str]) -> int | None:
-    """Return the bytes that Content-Length announces, or ``None`` where it says no number."""
-    header = headers.get("Content-Length", "")
-    return int(header) if header.isdecimal() and len(header) < 20 else None
 
 
 def _stream(request: Request) -> Any:
