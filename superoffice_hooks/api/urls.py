@@ -17,7 +17,7 @@ from superoffice_hooks.models import Delivery, Event
 # What a router would give the views: for five URLs, it would cost every start milliseconds.
 LIST: Any = {"actions": {"get": "list"}, "detail": False, "suffix": "List"}
 DETAIL: Any = {"actions": {"get": "retrieve"}, "detail": True, "suffix": "Instance"}
-CHOICES: Any = {"actions": {"get": "choices"}, **EventViewSet.choices.kwargs}
+CHOICES: Any = {"actions": {"get": "choices"}, "detail": False, **EventViewSet.choices.kwargs}
 EVENTS: Any = {"queryset": Event.objects.all(), "filterset_class": EventFilter}
 DELIVERIES: Any = {"queryset": Delivery.objects.all(), "filterset_class": DeliveryFilter}
 RECORD = "records/<str:context_identifier>/<str:entity>/<str:primary_key>/"

@@ -183,7 +183,10 @@ def related_records(
 
 
 def _spelling(field: str) -> str:
-    """Return what the spellings of an id field share, whatever stands before a dot."""
+    """Return what the spellings of an id field share, whatever stands before a dot.
+
+    "" for what is longer than any id field.
+    """
     name = field.rpartition(".")[2]
     return _remembered(name) if len(name) <= _LONGEST_ID else ""
 
