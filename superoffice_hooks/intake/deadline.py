@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from sqlite3 import SQLITE_BUSY
 from typing import Any, Final, NamedTuple
-from weakref import WeakKeyDictionary, finalize
 
 from django.db import Error, OperationalError, connections, transaction
 
@@ -216,45 +215,29 @@ _TRANSACTION_LIMITS: Final[dict[str, Callable[[Any, Deadline], None]]] = {
 class Line:
     """An open connection to the database, which another thread can sever."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, stack: ExitStack) -> None:
         self.is_severed = False
         self._raw = connection.connection
-        self._end = None if connection.vendor == "sqlite" else _end_of(connection)
+        self._socket: socket.socket | None = None
+        if connection.vendor != "sqlite":
+            # A copy of the descriptor: the connection may close its own, and another take it.
+            try:
+                copy = os.dup(self._raw.fileno())
+            except OSError:
+                connection.close()
+                raise OperationalError("The connection was lost.") from None
+            # Of whatever family it is: asking costs three calls of the system, for each delivery.
+            end = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, copy)
+            self._socket = stack.enter_context(end)
 
     def sever(self) -> None:
         """End whatever the connection waits for."""
         self.is_severed = True
-        if self._end is None:
+        if self._socket is None:
             self._raw.interrupt()
         else:
             with suppress(OSError):  # it was closed by the other end meanwhile
-                self._end.shutdown(socket.SHUT_RDWR)
-
-    def drop(self) -> None:
-        """Close the copy: a connection that has failed is closed, and may live on in its error."""
-        end = _ends.pop(self._raw, None) if self._end is not None else None
-        if end is not None:
-            end.close()
-
-
-def _end_of(connection: Any) -> socket.socket:
-    """Return a copy of the connection's socket, made once for as long as it lives and works.
-
-    A copy, because the connection may close its own, and another take the descriptor.
-    """
-    raw = connection.connection
-    end = _ends.get(raw)
-    if end is None:
-        try:
-            end = _ends[raw] = socket.socket(fileno=os.dup(raw.fileno()))
-        except OSError:
-            connection.close()
-            raise OperationalError("The connection was lost.") from None
-        finalize(raw, end.close)
-    return end
-
-
-_ends: Final = WeakKeyDictionary[Any, socket.socket]()
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 class Watchdog:
@@ -273,28 +256,22 @@ class Watchdog:
     @contextmanager
     def over(self, connection: Any, deadline: Deadline) -> Iterator[Line]:
         """Watch this open connection until the deadline or the end of the block."""
-        line = Line(connection)
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():  # the first, or forked
-                self._thread = threading.Thread(
-                    target=self._watch, name="superoffice_hooks-deadline", daemon=True
-                )
-                self._thread.start()
-            self._watched[line] = deadline.at + GRACE
-            if not self._busy.is_set():
-                self._busy.set()
-        try:
-            yield line
-        except BaseException:
-            self._pass(line)
-            line.drop()
-            raise
-        else:
-            self._pass(line)
-
-    def _pass(self, line: Line) -> None:
-        with self._lock:
-            self._watched.pop(line, None)
+        with ExitStack() as stack:
+            line = Line(connection, stack)
+            with self._lock:
+                if self._thread is None or not self._thread.is_alive():  # the first, or forked
+                    self._thread = threading.Thread(
+                        target=self._watch, name="superoffice_hooks-deadline", daemon=True
+                    )
+                    self._thread.start()
+                self._watched[line] = deadline.at + GRACE
+                if not self._busy.is_set():
+                    self._busy.set()
+            try:
+                yield line
+            finally:
+                with self._lock:
+                    self._watched.pop(line, None)
 
     def _watch(self) -> None:
         while True:
