@@ -8,12 +8,13 @@ turn a delivery away then.
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any, Final
 from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.handlers.wsgi import LimitedStream, get_path_info, get_script_name
+from django.core.handlers.wsgi import LimitedStream, WSGIRequest, get_path_info, get_script_name
 from django.core.signals import request_finished, request_started
 from django.http import HttpResponse
 from django.http.request import HttpHeaders
@@ -118,7 +119,9 @@ def _answer(
     headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(content)), **answer.headers}
     phrase = HTTPStatus(answer.status).phrase
     if answer.status >= 400:  # as Django does for every view
+        # With what cannot be read again, nor fail: the body, and parameters of Content-Type.
+        request = WSGIRequest({**environ, "wsgi.input": BytesIO(), "CONTENT_TYPE": ""})
         response = HttpResponse(status=answer.status)
-        log_response("%s: %s", phrase, get_path_info(environ), response=response)
+        log_response("%s: %s", phrase, request.path, response=response, request=request)
     start_response(f"{answer.status} {phrase}", list(headers.items()))
     return _Content([content])

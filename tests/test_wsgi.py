@@ -136,7 +136,17 @@ def test_where_nothing_can_be_stored_it_says_when_to_ask_again(settings, caplog)
     assert (status, content) == ("503 Service Unavailable", b"The delivery could not be stored.\n")
     assert headers["Retry-After"] == "1"
     # By default this is the logger whose errors Django sends to the admins.
-    assert ("django.request", 40, f"Service Unavailable: {URL}") in caplog.record_tuples
+    [told] = [record for record in caplog.records if record.name == "django.request"]
+    assert told.getMessage() == f"Service Unavailable: {URL}"
+    assert (told.levelname, told.status_code, told.request.path) == ("ERROR", 503, URL)
+    assert told.request.body == b""
+
+
+def test_parameters_of_content_type_that_nobody_can_read_are_not_read():
+    status, _, content = ask(webhook_first(site), CONTENT_TYPE="a/b; x*=bogus''y")
+    assert (status, content) == ("200 OK", b"recorded\n")
+    forged = {"HTTP_X_SUPEROFFICE_SIGNATURE": "x", "CONTENT_TYPE": "a/b; x*=bogus''y"}
+    assert ask(webhook_first(site), **forged)[0] == "401 Unauthorized"
 
 
 def test_no_middleware_is_asked(settings):
