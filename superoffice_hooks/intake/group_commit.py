@@ -1,10 +1,10 @@
 """Deliveries that arrive together are written together: by one transaction, and one flush to disk.
 
 Whoever comes first writes, on its own connection, what waits when the database can take it; those
-that come later are written together by the next. There is no thread of its own, and nothing waits
-for company, but that whoever would write less than a few lets the threads that are at work already
-go first: one message for four deliveries costs both sides half of what four messages do. A delivery
-that comes alone is written alone. Nobody is told anything before the commit. Whatever
+that come later are written together by the next. There is no thread of its own, and a delivery that
+comes alone is written alone. Nothing waits for company; but whoever would write less than a few
+gives way first to the threads that are at work already, because one message for four deliveries
+costs both sides half of what four messages do. Nobody is told anything before the commit. Whatever
 goes wrong, each can still be written by itself: so nobody waits for its turn, or for the database,
 for longer than half of its time.
 """
@@ -24,7 +24,7 @@ from superoffice_hooks.models import Delivery
 
 MOST: Final = 64  # deliveries in one transaction
 FEW: Final = 3  # deliveries for which whoever writes gives way to threads that are at work
-BRIEF: Final = 0.002  # seconds after which whoever writes gives way to nobody else
+BRIEF: Final = 0.002  # seconds after which whoever writes does not give way once more
 TOGETHER: Final = 0.7  # seconds for one transaction of those that have no deadline
 AT_LAST: Final = 5.0  # seconds after which whoever writes for them must have been interrupted
 
@@ -112,7 +112,10 @@ class GroupCommit:
             self._leave(mine)
 
     def _give_way(self) -> None:
-        """Let threads that are at work go first; not for long, for it may be on a page."""
+        """Let threads that are at work go first, and no second time after a long first.
+
+        One that computes, as for a page, keeps the turn for 5 ms or a few times that.
+        """
         began = time.monotonic()
         for _ in range(FEW - len(self._queue)):
             time.sleep(0)  # returns when another thread has to wait, or at once

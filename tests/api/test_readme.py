@@ -36,7 +36,9 @@ def test_the_recipe_to_follow_the_trail(live_server, passwords, monkeypatch, tmp
     recipe = recipe.replace(SITE, live_server.url)
     slept = []
 
-    def sleep(seconds):
+    def sleep(seconds, pause=time.sleep):
+        if not seconds:  # whoever stores a delivery gives way so
+            return pause(0)
         slept.append(seconds)
         if len(slept) == 3:
             raise EnoughError
