@@ -7,7 +7,6 @@ the same rows.
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -17,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 from weakref import WeakSet
 
-from django.db import DatabaseError, Error, connections
+from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Exists, Model, OuterRef
 from django.views.decorators.debug import sensitive_variables
@@ -209,11 +208,9 @@ def _by_one_message(connection: Any, news: Placed, deadline: Deadline | None) ->
         begin = f"{limits}SET LOCAL lock_timeout = {LOCK_TIMEOUT};SET LOCAL enable_seqscan = off;"
         try:
             cursor.execute(begin + _prepared(connection, cursor, begin), [document])
-        except BaseException as error:
+        except DatabaseError as error:
             if _sqlstate(error) == _UNKNOWN_STATEMENT:
                 _knowing.discard(connection.connection)  # somebody has deallocated it
-            with suppress(Error):
-                connection.rollback()
             raise
         return _returned(cursor)
 
@@ -257,18 +254,17 @@ def _prepared(connection: Any, cursor: CursorWrapper, begin: str) -> str:
         except DatabaseError as error:
             if _sqlstate(error) != _KNOWN_STATEMENT:
                 raise
-            connection.rollback()
         _knowing.add(connection.connection)
     return f"EXECUTE {name} (%s)"
 
 
-def _sqlstate(error: BaseException) -> str:
+def _sqlstate(error: DatabaseError) -> str:
     return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 def _returned(cursor: CursorWrapper) -> dict[int, Stored]:
     with cursor.db.wrap_database_errors:
-        answers = cursor.cursor  # each call of Django's own takes as long as the answer
+        answers = cursor.cursor  # Django wraps each call anew
         while answers.nextset():
             pass
         return {place: Stored(*told) for place, *told in answers.fetchall()}
