@@ -6,6 +6,7 @@ from superoffice_hooks.wire.catalog import (
     ENTITIES,
     ENTITY_OF_TABLE,
     MAX_RELATED,
+    _remembered,
     has_created,
     is_own_key,
     linked_ends,
@@ -143,6 +144,13 @@ def test_it_is_known_of_which_entities_the_creation_is_told(entity, told):
 )
 def test_an_id_field_links_to_its_record(field, value, record):
     assert linked_record(field, value) == record
+
+
+def test_a_name_that_is_longer_than_any_field_is_neither_read_nor_remembered():
+    _remembered.cache_clear()
+    assert linked_record("person_id" + "_" * 1_000_000, 7) is None
+    assert linked_record(f"{'x' * 1_000_000}.person_id", 7) == ("person", 7)
+    assert _remembered.cache_info().currsize == 1
 
 
 ENDS = {
